@@ -1,0 +1,1 @@
+"""From one event to one row: extract, redact, label, score, decide."""

@@ -1,0 +1,64 @@
+"""accepted, review or rejected: what one event alone can decide, with every reason."""
+
+from __future__ import annotations
+
+from processors.curation.policy import TRUST_ORDER, CurationPolicy
+from schemas.executions import ExecutionData, PlanData, RunData
+from schemas.feedback import FeedbackData
+from schemas.rows import Disposition
+
+_ORDER = (Disposition.ACCEPTED, Disposition.REVIEW, Disposition.REJECTED)
+
+
+class Decision:
+    """Collects reasons; the worst one decides."""
+
+    def __init__(self) -> None:
+        self.disposition = Disposition.ACCEPTED
+        self.reasons: list[str] = []
+
+    def add(self, disposition: Disposition, reason: str) -> None:
+        """Note a reason."""
+        self.reasons.append(reason)
+        self.disposition = max(self.disposition, disposition, key=_ORDER.index)
+
+
+def effective_trust(claim: str | None, source: str, policy: CurationPolicy) -> str:
+    """min(claim, what the configuration grants to the source); no claim takes the grant."""
+    granted = policy.granted(source)
+    return min(claim or granted, granted, key=TRUST_ORDER.index)
+
+
+def dispose_run(
+    data: RunData, *, trust: str, quality: float | None, policy: CurationPolicy
+) -> Decision:
+    """An execution or a plan."""
+    decision = Decision()
+    if data.model.arm == "shadow":
+        decision.add(Disposition.REJECTED, "shadow")
+    if not data.model.name:
+        decision.add(Disposition.REVIEW, "no_model")
+    if trust == "unknown":
+        decision.add(Disposition.REVIEW, "unknown_trust")
+    if isinstance(data, PlanData) and data.valid is None and data.score is None:
+        decision.add(Disposition.REVIEW, "no_verdict")
+    if isinstance(data, ExecutionData) and not data.messages and data.outcome.answer is None:
+        decision.add(Disposition.REVIEW, "no_text")
+    if quality is not None and quality < policy.min_quality:
+        low = quality < policy.review_quality
+        decision.add(Disposition.REJECTED if low else Disposition.REVIEW, "low_quality")
+    if data.confidence is not None and data.confidence < policy.min_confidence:
+        decision.add(Disposition.REVIEW, "low_confidence")
+    elif data.confidence is None:
+        decision.reasons.append("confidence_absent")
+    return decision
+
+
+def dispose_feedback(data: FeedbackData, *, trust: str) -> Decision:
+    """Feedback counts if its source is known; a comment alone teaches nothing but is kept."""
+    decision = Decision()
+    if trust == "unknown":
+        decision.add(Disposition.REVIEW, "unknown_trust")
+    if data.kind == "comment":
+        decision.reasons.append("comment_only")
+    return decision

@@ -1,0 +1,81 @@
+"""Feedback joined to its run: edits become answers, thumbs and scores become weights.
+
+Per author and kind the last counts (greatest event time, then topic, partition, offset). Of several
+edits the expert's goes before the reviewer's, the judge's and the user's; then the later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schemas.rows import Disposition, Row
+
+_ROLES = ("user", "judge", "reviewer", "expert")
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What people and judges said of one run."""
+
+    edit: Row | None = None
+    reward: float | None = None
+    decision: str | None = None
+
+    @property
+    def weight(self) -> float:
+        """The loss weight: 1, moved by half the mean reward (−1…1) either way."""
+        return 1.0 + 0.5 * (self.reward or 0.0)
+
+
+class FeedbackIndex:
+    """All feedback of a window, by (tenant, run)."""
+
+    def __init__(self, by_run: Mapping[tuple[str | None, str | None], list[Row]]) -> None:
+        self._by_run = by_run
+
+    def of(self, run: Row) -> Feedback:
+        """What was said of `run`; feedback that names another source is not about it."""
+        rows = [
+            row
+            for row in self._by_run.get((run.tenant, run.run_id), ())
+            if row.target_source in (None, run.source)
+        ]
+        if not rows:
+            return Feedback()
+        edits = [row for row in rows if row.feedback == "edit"]
+        decisions = [row for row in rows if row.feedback == "decision"]
+        rewards = [_signed(row) for row in rows if row.value is not None]
+        return Feedback(
+            edit=max(edits, key=lambda row: (_ROLES.index(row.author_role or "user"), _when(row)))
+            if edits
+            else None,
+            reward=sum(rewards) / len(rewards) if rewards else None,
+            decision=max(decisions, key=_when).status if decisions else None,
+        )
+
+
+def collect_feedback(rows: Iterable[Row]) -> FeedbackIndex:
+    """Index accepted feedback; the last of each author and kind on a run counts."""
+    last: dict[tuple[str | None, ...], Row] = {}
+    for row in rows:
+        if row.disposition is not Disposition.ACCEPTED or row.target_run is None:
+            continue
+        key = (row.tenant, row.target_run, row.target_source, row.author, row.feedback)
+        if key not in last or _when(row) > _when(last[key]):
+            last[key] = row
+    by_run: dict[tuple[str | None, str | None], list[Row]] = {}
+    for row in sorted(last.values(), key=_when):
+        by_run.setdefault((row.tenant, row.target_run), []).append(row)
+    return FeedbackIndex(by_run)
+
+
+def _when(row: Row) -> tuple[float, str, int, int]:
+    moment = row.event_time.timestamp() if row.event_time else 0.0
+    return moment, row.topic, row.partition, row.offset
+
+
+def _signed(row: Row) -> float:
+    """Thumbs are ±1 already; a 0–1 score becomes −1…1."""
+    value = row.value or 0.0
+    return value if row.feedback == "thumb" else 2.0 * value - 1.0

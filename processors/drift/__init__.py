@@ -1,0 +1,1 @@
+"""Whether the world has changed enough to train again."""

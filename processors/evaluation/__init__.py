@@ -1,0 +1,1 @@
+"""Graders, validation stages and their verdicts."""

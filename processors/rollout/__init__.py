@@ -1,0 +1,1 @@
+"""Who gets which weights, and what the evidence allows."""

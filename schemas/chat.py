@@ -1,0 +1,112 @@
+"""Chat messages in one canonical form.
+
+Two shapes of tool call are read: OpenAI's nested one (`function.arguments` is a JSON string) and the
+flat one (`name`, `arguments`). One form is kept: flat, with the arguments as an object wherever they
+parse as one, and as the original text where they do not.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """Base of all event types: immutable, unknown fields kept, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+
+def _parse_arguments(value: Any) -> Any:
+    if not isinstance(value, str):
+        return {} if value is None else value
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return value
+    return parsed if isinstance(parsed, dict) else value
+
+
+class ToolCall(Frozen):
+    """A call that the model asked for."""
+
+    name: str
+    arguments: Annotated[dict[str, Any] | str, BeforeValidator(_parse_arguments)] = {}
+    id: str | None = None
+
+
+def _flatten(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        call = value["function"]
+        return {"id": value.get("id"), "name": call.get("name"), "arguments": call.get("arguments")}
+    return value
+
+
+class Message(Frozen):
+    """One turn: `role` is system, user, assistant or tool (open set)."""
+
+    role: str
+    content: str | list[Any] | None = None
+    tool_calls: list[Annotated[ToolCall, BeforeValidator(_flatten)]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    error: bool | None = None
+    started_at: AwareDatetime | None = None
+    duration_ms: float | None = Field(default=None, ge=0)
+    cost_usd: float | None = Field(default=None, ge=0)
+    input_tokens: int | None = Field(default=None, ge=0)
+    output_tokens: int | None = Field(default=None, ge=0)
+    reward: float | None = None
+
+    def text(self) -> str:
+        """The content as plain text: parts joined, non-text parts left out."""
+        if isinstance(self.content, str):
+            return self.content
+        parts = self.content or []
+        return "\n".join(
+            str(p.get("text", "")) for p in parts if isinstance(p, dict) and p.get("type") == "text"
+        )
+
+    def canonical(self) -> dict[str, Any]:
+        """What training and serving both see of this turn, and nothing else."""
+        turn: dict[str, Any] = {"role": self.role, "content": self.text()}
+        if self.tool_calls:
+            turn["tool_calls"] = [
+                {"name": call.name, "arguments": call.arguments} for call in self.tool_calls
+            ]
+        if self.name:
+            turn["name"] = self.name
+        return turn
+
+
+def answer_text(turn: dict[str, Any]) -> str:
+    """An assistant turn as the text a model writes: one JSON object a line for tool calls.
+
+    `turn` is a canonical message. Key order inside arguments is kept: it is what was served.
+    """
+    calls = turn.get("tool_calls")
+    if not calls:
+        return str(turn.get("content") or "")
+    return "\n".join(
+        json.dumps({"name": c["name"], "arguments": c["arguments"]}, ensure_ascii=False)
+        for c in calls
+    )
+
+
+def parse_answer(text: str) -> dict[str, Any]:
+    """The inverse of `answer_text`: a canonical assistant turn, tool calls if every line is one."""
+    calls: list[dict[str, Any]] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        try:
+            call = json.loads(line)
+        except ValueError:
+            return {"role": "assistant", "content": text}
+        if not (isinstance(call, dict) and isinstance(call.get("name"), str)):
+            return {"role": "assistant", "content": text}
+        arguments = call.get("arguments")
+        calls.append({"name": call["name"], "arguments": arguments if arguments else {}})
+    if not calls:
+        return {"role": "assistant", "content": text}
+    return {"role": "assistant", "content": "", "tool_calls": calls}

@@ -1,0 +1,41 @@
+"""Canonical JSON and content digests: one way to say that two things are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+LORIKEET_NAMESPACE = uuid.UUID("6f0c2f6e-3a7b-5d53-9b0e-6c6f72696b65")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode `value` so that equal values give equal bytes: sorted keys, no spaces, UTF-8.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def sha256_hex(data: bytes) -> str:
+    """The SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """The SHA-256 of a value's canonical JSON."""
+    return sha256_hex(canonical_json(value))
+
+
+def manifest_digest(files: dict[str, str]) -> str:
+    """The digest of a folder: SHA-256 over the manifest {relative path: sha256 of the file}."""
+    return digest_of(files)
+
+
+def transition_id(tenant: str, model: str, decision: str, transition: str) -> str:
+    """A lifecycle event's id: UUIDv5 of what it announces, so that a repeat is the same event."""
+    return str(uuid.uuid5(LORIKEET_NAMESPACE, "|".join((tenant, model, decision, transition))))

@@ -1,0 +1,1 @@
+"""Memory between events: the ledger, sealed datasets, artifacts, and the control database."""

@@ -1,0 +1,282 @@
+"""Sufficient statistics, advanced from the ledger's own log.
+
+`apply` takes one commit's rows and moves the cursor in the same transaction, so a commit counts once.
+Corrections are counted by tenant: feedback names a run, not a model. For a tenant with several models
+the count is an upper bound of each one's; the seal looks closer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
+
+from schemas.events import EXECUTION, FEEDBACK
+from schemas.rollouts import ArmStats
+from stores.control.tables import (
+    disposition_counts,
+    ledger_cursor,
+    ledger_offsets,
+    model_totals,
+    rollout_units,
+    tenant_totals,
+    window_counts,
+)
+
+COLUMNS = (
+    "cluster",
+    "topic",
+    "partition",
+    "type",
+    "tenant",
+    "disposition",
+    "event_time",
+    "model",
+    "success",
+    "valid",
+    "arm",
+    "rollout_id",
+    "session",
+    "run_id",
+    "duration_ms",
+    "feedback",
+    "content",
+)
+"""What counting needs of a row."""
+BUCKET_SECONDS = 10
+_LEDGER = "ledger"
+_UNCOUNTED = ("duplicate", "dead_letter")
+_METRICS = ("success", "valid", "duration_ms")
+
+Key = tuple[Any, ...]
+
+
+@dataclass
+class Unit:
+    """One session in one roll-out."""
+
+    arms: set[str] = field(default_factory=set)
+    runs: int = 0
+    successes: float = 0.0
+    valid: int = 0
+    duration_ms: float = 0.0
+
+
+@dataclass
+class Tally:
+    """What a set of rows adds to the counters."""
+
+    dispositions: Counter[Key] = field(default_factory=Counter)
+    executions: Counter[Key] = field(default_factory=Counter)
+    examples: Counter[Key] = field(default_factory=Counter)
+    corrections: Counter[Key] = field(default_factory=Counter)
+    window: dict[Key, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    units: dict[Key, Unit] = field(default_factory=lambda: defaultdict(Unit))
+
+
+def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
+    """Count rows. The same rows give the same tally in any order."""
+    found = Tally()
+    for row in rows:
+        found.dispositions[row["topic"], row["partition"], row["disposition"]] += 1
+        if row["disposition"] in _UNCOUNTED:
+            continue
+        if row["type"] == EXECUTION and row["model"]:
+            _count_run(found, row)
+        if row["type"] == FEEDBACK and row["disposition"] == "accepted" and row["feedback"] == "edit":
+            found.corrections[(row["tenant"],)] += 1
+    return found
+
+
+def _count_run(found: Tally, row: Mapping[str, Any]) -> None:
+    if row["rollout_id"] and row["arm"]:
+        # The shadow answers sessions that another arm serves: its units are its own.
+        name = row["session"] or row["run_id"]
+        unit = found.units[row["rollout_id"], f"shadow/{name}" if row["arm"] == "shadow" else name]
+        unit.arms.add(row["arm"])
+        unit.runs += 1
+        unit.successes += bool(row["success"])
+        unit.valid += bool(row["valid"])
+        unit.duration_ms += row["duration_ms"] or 0.0
+    if row["arm"] == "shadow":
+        return
+    model = (row["tenant"], row["model"])
+    found.executions[model] += 1
+    if row["disposition"] == "accepted":
+        found.examples[model] += 1
+    bucket = int(row["event_time"].timestamp()) // BUCKET_SECONDS * BUCKET_SECONDS
+    found.window[*model, bucket].update(executions=1, failures=int(row["success"] is False))
+
+
+def cursor(connection: Connection) -> int:
+    """The last ledger version that has been counted; −1 at the start."""
+    found = connection.execute(select(ledger_cursor.c.version)).scalar()
+    return -1 if found is None else int(found)
+
+
+def apply(
+    connection: Connection,
+    version: int,
+    rows: Iterable[Mapping[str, Any]],
+    offsets: Mapping[str, int],
+) -> bool:
+    """Count one commit and move the cursor; False if it was counted before."""
+    if version <= cursor(connection):
+        return False
+    found = tally(rows)
+    _add(connection, disposition_counts, ("topic", "partition", "disposition"), found.dispositions)
+    _add(connection, model_totals, ("tenant", "model"), found.executions, "executions")
+    _add(connection, model_totals, ("tenant", "model"), found.examples, "examples")
+    _add(connection, tenant_totals, ("tenant",), found.corrections, "corrections")
+    for name in ("executions", "failures"):
+        amounts = Counter({key: counts[name] for key, counts in found.window.items()})
+        _add(connection, window_counts, ("tenant", "model", "bucket"), amounts, name)
+    for key, unit in found.units.items():
+        _add_unit(connection, key, unit)
+    for partition, offset in offsets.items():
+        _upsert(connection, ledger_offsets, {"partition_key": partition}, {"next_offset": offset})
+    _upsert(connection, ledger_cursor, {"ledger": _LEDGER}, {"version": version})
+    return True
+
+
+def reset(connection: Connection) -> None:
+    """Forget everything counted, for a recount."""
+    for table in (
+        ledger_cursor,
+        ledger_offsets,
+        disposition_counts,
+        model_totals,
+        tenant_totals,
+        window_counts,
+        rollout_units,
+    ):
+        connection.execute(delete(table))
+
+
+def offsets(connection: Connection) -> dict[str, int]:
+    """Next offset of each `cluster:topic:partition`, as of the cursor."""
+    return {key: int(offset) for key, offset in connection.execute(select(ledger_offsets))}
+
+
+def dispositions(connection: Connection) -> dict[str, int]:
+    """How many records ended in each disposition."""
+    query = select(disposition_counts.c.disposition, func.sum(disposition_counts.c.count))
+    grouped = connection.execute(query.group_by(disposition_counts.c.disposition))
+    return {name: int(count) for name, count in grouped}
+
+
+def examples(connection: Connection, tenant: str, model: str) -> tuple[int, int]:
+    """(accepted runs, corrections) since the beginning."""
+    runs = connection.execute(
+        select(model_totals.c.examples).where(
+            model_totals.c.tenant == tenant, model_totals.c.model == model
+        )
+    ).scalar()
+    edits = connection.execute(
+        select(tenant_totals.c.corrections).where(tenant_totals.c.tenant == tenant)
+    ).scalar()
+    return int(runs or 0), int(edits or 0)
+
+
+def recent(
+    connection: Connection, tenant: str, model: str, since: float
+) -> tuple[int, int]:
+    """(executions, failures) in the buckets from `since` (seconds since 1970) on."""
+    columns = window_counts.c
+    row = connection.execute(
+        select(func.sum(columns.executions), func.sum(columns.failures)).where(
+            columns.tenant == tenant, columns.model == model, columns.bucket >= since
+        )
+    ).one()
+    return int(row[0] or 0), int(row[1] or 0)
+
+
+def arm_statistics(connection: Connection, rollout_id: str) -> dict[str, dict[str, ArmStats]]:
+    """metric → arm → statistics over sessions; a session seen in two arms counts in neither.
+
+    A session's value is its mean over its runs.
+    """
+    units = rollout_units.c
+    result: dict[str, dict[str, ArmStats]] = {}
+    for metric in _METRICS:
+        column = {"success": units.successes, "valid": units.valid}.get(metric, units.duration_ms)
+        value = column / (units.runs * 1.0)
+        rows = connection.execute(
+            select(units.arm, func.count(), func.sum(value), func.sum(value * value))
+            .where(units.rollout_id == rollout_id, units.mixed.is_(False))
+            .group_by(units.arm)
+        )
+        result[metric] = {
+            arm: ArmStats(n=n, total=float(total), squares=float(squares))
+            for arm, n, total, squares in rows
+        }
+    return result
+
+
+def mixed_units(connection: Connection, rollout_id: str) -> int:
+    """Sessions that were seen in more than one arm."""
+    return int(
+        connection.execute(
+            select(func.count()).where(
+                rollout_units.c.rollout_id == rollout_id, rollout_units.c.mixed.is_(True)
+            )
+        ).scalar()
+        or 0
+    )
+
+
+def _add(
+    connection: Connection,
+    table: Table,
+    names: Sequence[str],
+    amounts: Mapping[Key, int],
+    column: str = "count",
+) -> None:
+    for key, amount in amounts.items():
+        where = dict(zip(names, key, strict=True))
+        changed = connection.execute(
+            update(table)
+            .where(*(table.c[name] == value for name, value in where.items()))
+            .values({column: table.c[column] + amount})
+        )
+        if not changed.rowcount:
+            connection.execute(insert(table).values(**where, **{column: amount}))
+
+
+def _add_unit(connection: Connection, key: Key, unit: Unit) -> None:
+    rollout_id, name = key
+    arm, mixed = min(unit.arms), len(unit.arms) > 1
+    sums = {
+        "runs": unit.runs,
+        "successes": unit.successes,
+        "valid": unit.valid,
+        "duration_ms": unit.duration_ms,
+    }
+    columns = rollout_units.c
+    this = (columns.rollout_id == rollout_id, columns.unit == name)
+    known = connection.execute(select(rollout_units).where(*this)).first()
+    if known is None:
+        values = {"rollout_id": rollout_id, "unit": name, "arm": arm, "mixed": mixed, **sums}
+        connection.execute(insert(rollout_units).values(**values))
+        return
+    connection.execute(
+        update(rollout_units)
+        .where(*this)
+        .values(
+            mixed=bool(known.mixed or known.arm != arm or mixed),
+            **{column: columns[column] + amount for column, amount in sums.items()},
+        )
+    )
+
+
+def _upsert(
+    connection: Connection, table: Table, where: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    changed = connection.execute(
+        update(table).where(*(table.c[n] == v for n, v in where.items())).values(**values)
+    )
+    if not changed.rowcount:
+        connection.execute(insert(table).values(**where, **values))

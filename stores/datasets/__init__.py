@@ -1,0 +1,1 @@
+"""Sealed datasets and golden sets: content-addressed, complete or not there."""

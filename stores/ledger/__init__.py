@@ -1,0 +1,1 @@
+"""The rolling table of every record read, in Delta Lake, with its Kafka offsets inside the commits."""
