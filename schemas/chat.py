@@ -81,6 +81,17 @@ class Message(Frozen):
         return turn
 
 
+def template_turn(turn: dict[str, Any]) -> dict[str, Any]:
+    """A canonical turn in the shape that Hugging Face chat templates read (nested tool calls)."""
+    if not turn.get("tool_calls"):
+        return turn
+    calls = [
+        {"type": "function", "function": {"name": c["name"], "arguments": c["arguments"]}}
+        for c in turn["tool_calls"]
+    ]
+    return {**turn, "tool_calls": calls}
+
+
 def answer_text(turn: dict[str, Any]) -> str:
     """An assistant turn as the text a model writes: one JSON object a line for tool calls.
 

@@ -15,7 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Recipe(BaseModel):
     """How a window of rows becomes a dataset. Everything that can change the outcome is in here."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     window_days: Annotated[float, Field(gt=0)] = 30.0
     """How far back the window reaches from the newest row, by event time."""
@@ -104,7 +104,7 @@ class Example:
 class Manifest(BaseModel):
     """Written last; a reader trusts only what it names. `digest` is the dataset's identity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     format: int = 1
     digest: str
@@ -130,7 +130,7 @@ class Manifest(BaseModel):
 class GoldenCase(BaseModel):
     """A frozen case: what to ask, what a right answer is, and who says so. Never in training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     case_id: str
     """The row it came from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 LORIKEET_NAMESPACE = uuid.UUID("6f0c2f6e-3a7b-5d53-9b0e-6c6f72696b65")
@@ -34,6 +35,21 @@ def digest_of(value: Any) -> str:
 def manifest_digest(files: dict[str, str]) -> str:
     """The digest of a folder: SHA-256 over the manifest {relative path: sha256 of the file}."""
     return digest_of(files)
+
+
+def folder_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by relative name, sorted: the folder's manifest."""
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def transition_id(tenant: str, model: str, decision: str, transition: str) -> str:

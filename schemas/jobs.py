@@ -3,8 +3,11 @@
 A job folder is the whole interface of the training program:
 
     job.json            JobSpec
-    dataset/            the sealed snapshot (train), or input files named in the spec
-    attempts/<epoch>/   progress.jsonl, adapter/ or outputs, one attempt under one lease epoch
+    sealed.json         the dataset's manifest, written after sealing (train)
+    dataset/            inputs by kind: train.parquet …; corpus.jsonl; cases.jsonl; expected.json
+    attempts/<epoch>/   one attempt under one lease epoch:
+                        progress.jsonl, and base/, adapter/ + expected.json, probe.json or
+                        outputs.jsonl
     result.json         JobResult, written last, accepted only if it names the lease's epoch
 """
 
@@ -45,7 +48,7 @@ NEXT_STATES: dict[JobState, frozenset[JobState]] = {
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LoraSettings(_Closed):
@@ -77,7 +80,7 @@ class TinySettings(_Closed):
 
     hidden: int = 128
     layers: int = 2
-    heads: int = 4
+    heads: int = 8
     vocabulary: int = 1_200
     frame_tokens: tuple[str, ...] = ()
     """Strings that are one token each, such as a JSON frame or a placeholder."""

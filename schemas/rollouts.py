@@ -55,7 +55,7 @@ class Stage(StrEnum):
 class RolloutPolicy(BaseModel):
     """When a candidate may go on, must go back, or is promoted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = "default"
     version: str = "1"

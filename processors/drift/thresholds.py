@@ -12,7 +12,7 @@ from schemas.verdicts import Verdict
 class Thresholds(BaseModel):
     """What starts a training job of a model. Counts are since the last job's offsets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     new_examples: Annotated[int, Field(ge=1)] = 1_000
     """Accepted examples (runs and corrections) that start a job by themselves."""

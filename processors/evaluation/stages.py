@@ -20,7 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ValidationSettings(BaseModel):
     """What a candidate has to show before it may meet traffic."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     mode: Literal["enforce", "watch"] = "enforce"
     """`watch` writes the verdict down and goes on: for one job, said by a person."""

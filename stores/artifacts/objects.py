@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.store import LocalStore, from_url
 
-from schemas.digests import sha256_hex
+from schemas.digests import folder_digests, sha256_hex
 from schemas.errors import Code, Unrecoverable
 
 if TYPE_CHECKING:
@@ -89,18 +88,3 @@ class ObjectFolder:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-
-
-def folder_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by relative name, sorted."""
-    return {
-        path.relative_to(folder).as_posix(): file_digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,131 @@
+"""What every Kafka consumer here needs: topics, the cluster's id, clear errors, reading back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+
+from operations.relay_outbox import Published
+from schemas.errors import Code, NotReady, Unrecoverable
+from schemas.events import DEAD_LETTER_TOPIC, INPUT_TYPES, LIFECYCLE_TOPIC
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+def input_topics(prefix: str) -> list[str]:
+    """The topics that ingest reads."""
+    return [f"{prefix}{name}" for name in INPUT_TYPES]
+
+
+def all_topics(prefix: str) -> list[str]:
+    """Input and output topics."""
+    return [*input_topics(prefix), f"{prefix}{LIFECYCLE_TOPIC}", f"{prefix}{DEAD_LETTER_TOPIC}"]
+
+
+async def create_topics(bootstrap: str, prefix: str, partitions: int) -> list[str]:
+    """Create the topics that are missing; their names. Lifecycle and dead letters have one partition;
+    each topic as many replicas as there are brokers, three at most.
+
+    Raises NotReady(NO_BROKER).
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+    try:
+        await admin.start()
+        known = set(await admin.list_topics())
+        missing = [name for name in all_topics(prefix) if name not in known]
+        singles = {f"{prefix}{LIFECYCLE_TOPIC}", f"{prefix}{DEAD_LETTER_TOPIC}"}
+        copies = min(3, len((await admin.describe_cluster())["brokers"]))
+        for name in missing:
+            count = 1 if name in singles else partitions
+            limits = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+            topic = NewTopic(name, count, copies, topic_configs=limits)
+            try:
+                await admin.create_topics([topic])
+            except TopicAlreadyExistsError:
+                continue
+    except KafkaError as error:
+        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+    finally:
+        await admin.close()
+    return missing
+
+
+async def cluster_id(bootstrap: str) -> str:
+    """The Kafka cluster's id. Raises NotReady(NO_BROKER)."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        found = await admin.describe_cluster()
+    except KafkaError as error:
+        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+    finally:
+        await admin.close()
+    return str(found["cluster_id"])
+
+
+async def require_topics(bootstrap: str, topics: Iterable[str]) -> None:
+    """Raises Unrecoverable(NO_TOPIC) naming the first topic that is missing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        known = set(await admin.list_topics())
+    except KafkaError as error:
+        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+    finally:
+        await admin.close()
+    missing = sorted(set(topics) - known)
+    if missing:
+        raise Unrecoverable(Code.NO_TOPIC, ", ".join(missing))
+
+
+class KafkaPublishedEvents:
+    """See `PublishedEvents`: reads event ids back from an output topic."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    async def read(self, topic: str, since: Mapping[int, int]) -> Published:
+        """Everything on a topic from the given positions to its end, as of now."""
+        consumer = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        try:
+            await consumer.start()
+            return await self._read(consumer, since)
+        except KafkaError as error:
+            raise NotReady(Code.NO_BROKER, f"{self._bootstrap}: {error}") from error
+        finally:
+            await consumer.stop()
+
+    async def _read(
+        self, consumer: AIOKafkaConsumer, since: Mapping[int, int]
+    ) -> Published:
+        partitions = list(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        starts = await consumer.beginning_offsets(partitions)
+        for tp in partitions:
+            consumer.seek(tp, max(since.get(tp.partition, 0), starts[tp]))
+        ids: set[str] = set()
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                ids.update(filter(None, (_event_id(record) for record in records)))
+        return Published(frozenset(ids), {tp.partition: ends[tp] for tp in partitions})
+
+
+def _event_id(record: object) -> str | None:
+    for name, value in getattr(record, "headers", ()):
+        if name == "ce_id":
+            return str(value.decode())
+    try:
+        body = json.loads(getattr(record, "value", b"") or b"{}")
+    except ValueError:
+        return None
+    return body.get("id") if isinstance(body, dict) else None

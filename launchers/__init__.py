@@ -1,0 +1,1 @@
+"""Where training runs: the port, and a subprocess on this machine."""

@@ -1,0 +1,142 @@
+"""By hand: stop a running roll-out, or return a promoted model to an earlier version.
+
+Works while Kafka is down: the event waits in the outbox.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from operations import announce
+from operations.advance_rollout import abort, roll_back_canary
+from operations.settings import ModelSettings
+from processors.rollout.decide import Action, Decision
+from schemas.errors import Code, Unrecoverable
+from schemas.rollouts import RolloutState, Stage
+from schemas.verdicts import Verdict
+from stores.control import outbox, registry, rollouts
+from stores.control.database import Database
+from stores.control.registry import AdapterVersion
+
+BASE = "base"
+
+
+class RollBack:
+    """Returns traffic to an earlier version, at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def stop(self, rollout_id: str, now: datetime, *, actor: str, reason: str) -> RolloutState:
+        """Abort a roll-out: from a canary it counts as a rollback, since users met it."""
+
+        def work(connection: Connection) -> RolloutState:
+            rollout = rollouts.require(connection, rollout_id)
+            version = registry.require(
+                connection, rollout.tenant, rollout.model, rollout.version
+            )
+            decision = Decision(Action.ABORT, Verdict.INCONCLUSIVE, (), reason)
+            act = roll_back_canary if rollout.state is RolloutState.CANARY else abort
+            return act(connection, rollout, version, decision, {}, now, actor)
+
+        return self._database.write(work)
+
+    def __call__(
+        self,
+        model: ModelSettings,
+        now: datetime,
+        *,
+        actor: str,
+        reason: str,
+        to: str | None = None,
+    ) -> str:
+        """Return to `to` (default: the previous version; `base`: no adapter); the version's name.
+
+        A running roll-out is stopped first. Raises Unrecoverable for an unknown version, one of
+        another base model, or when nothing is promoted.
+        """
+        running = self._database.read(lambda c: rollouts.running(c, model.tenant, model.name))
+        if running is not None:
+            self.stop(running.id, now, actor=actor, reason=reason)
+        return self._database.write(lambda c: _return(c, model, now, actor, reason, to))
+
+
+def _return(
+    connection: Connection,
+    model: ModelSettings,
+    now: datetime,
+    actor: str,
+    reason: str,
+    to: str | None,
+) -> str:
+    key = (model.tenant, model.name)
+    champion = registry.champion(connection, *key)
+    if champion is None:
+        raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, f"{model.tenant}/{model.name}")
+    wanted = to or registry.alias(connection, *key, registry.PREVIOUS) or BASE
+    target = None if wanted == BASE else registry.require(connection, *key, wanted)
+    if target is not None:
+        _check(champion, target)
+    registry.move(connection, champion, Stage.ARCHIVED, now, actor, reason)
+    if target is not None:
+        registry.move(connection, target, Stage.PRODUCTION, now, actor, reason)
+    registry.set_alias(connection, *key, registry.PREVIOUS, champion.version)
+    registry.set_alias(
+        connection, *key, registry.CHAMPION, target.version if target else None
+    )
+    _note_rollout(connection, champion, now, actor, reason)
+    count = len(registry.history(connection, *key))
+    decision = announce.decision_id("roll_back", champion.adapter_digest, count)
+    announce.announce_rollback(
+        connection,
+        now,
+        champion,
+        target,
+        reason="manual",
+        detected_at=now,
+        decision=decision,
+        rests_on=announce.NO_EVIDENCE,
+        decided_by=actor,
+    )
+    announce.publish_route(
+        connection,
+        now,
+        announce.stable_route(*key, target),
+        decision=decision,
+        action="roll_back",
+        detected_at=now,
+    )
+    outbox.note(
+        connection,
+        now,
+        actor=actor,
+        action="model.rolled_back",
+        subject=f"{model.tenant}/{model.name} {champion.version}",
+        detail={"to": wanted, "reason": reason},
+    )
+    return wanted
+
+
+def _check(champion: AdapterVersion, target: AdapterVersion) -> None:
+    if target.version == champion.version:
+        raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, f"{target.version} serves already")
+    if target.base_digest != champion.base_digest:
+        raise Unrecoverable(Code.OTHER_BASE, target.version)
+    if target.stage in (Stage.QUARANTINE, Stage.DEVELOPMENT) or not target.signature_uri:
+        raise Unrecoverable(Code.GATE_CLOSED, f"{target.version} is in {target.stage}")
+
+
+def _note_rollout(
+    connection: Connection, champion: AdapterVersion, now: datetime, actor: str, reason: str
+) -> None:
+    """The roll-out that had promoted it is rolled back as well."""
+    for rollout in rollouts.every(connection):
+        same = (rollout.tenant, rollout.model, rollout.version) == (
+            champion.tenant,
+            champion.model,
+            champion.version,
+        )
+        if same and rollout.state is RolloutState.PROMOTED:
+            rollouts.move(connection, rollout, RolloutState.ROLLED_BACK, now, actor, reason)

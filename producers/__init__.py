@@ -1,0 +1,1 @@
+"""Events out: the port, Kafka, and memory for unit tests."""

@@ -1,0 +1,46 @@
+"""What Lorikeet needs of a place that takes events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One event to publish. `key` keeps the order of what belongs together."""
+
+    topic: str
+    key: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    data: dict[str, Any]
+    extensions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """One record to publish byte for byte; `timestamp` in milliseconds."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int | None = None
+
+
+class Producer(Protocol):
+    """Publishes in order and returns when all of it is acknowledged by every replica in sync.
+
+    Raises NotReady(PUBLISH_FAILED) if that cannot be had now; then any prefix may be published.
+    """
+
+    async def send(self, events: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        """Publish events; the next offset of each (topic, partition) that took one."""
+
+    async def send_raw(self, records: Sequence[Raw]) -> None:
+        """Publish records as they are."""

@@ -1,0 +1,51 @@
+"""The command line. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+import typer
+
+from schemas.errors import LorikeetError
+from service.cli import config, demo, dev, importing, look, run
+
+app = typer.Typer(
+    name="lorikeet",
+    help="The learning layer for LLM agents: Kafka events in, a better LoRA adapter out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+demo.add_to(app)
+run.add_to(app)
+importing.add_to(app)
+look.add_to(app)
+dev.add_to(app)
+config.add_to(app)
+
+_USER_ERROR = 2
+
+
+def main() -> NoReturn:
+    """Run a command; an error that a user can mend is one line and exit code 2."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    if debug:
+        os.environ["LORIKEET_DEBUG"] = "1"
+    try:
+        code = app(standalone_mode=False)
+    except LorikeetError as error:
+        if debug:
+            raise
+        print(f"lorikeet: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        sys.exit(_USER_ERROR)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(_USER_ERROR)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

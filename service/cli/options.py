@@ -1,0 +1,67 @@
+"""Options that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file (default: ./lorikeet.yaml if there is one)."),
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder in which this installation keeps everything.")
+]
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka broker.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def debug() -> bool:
+    """Whether --debug was given: full tracebacks, verbose logs."""
+    return os.environ.get("LORIKEET_DEBUG") == "1"
+
+
+def settings_of(
+    config: Path | None, data: Path | None = None, bootstrap: str | None = None
+) -> Settings:
+    """The effective settings."""
+    from service.settings import load  # noqa: PLC0415 - heavy
+
+    return load(config, data=data, bootstrap=bootstrap)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings; says so where there are none."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console()
+    if not rows:
+        console.print(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def percent(share: float | None) -> str:
+    """0.4321 as 43.2 %."""
+    return "–" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,158 @@
+"""The demonstration's figures, read back from Kafka, the ledger and the registry.
+
+Phases are told apart by facts that the events carry, not by what the simulator meant to do:
+
+    before drift      runs whose tool definitions are those of the first run
+    after drift       runs with other definitions, until the first `model.candidate`
+    after promotion   runs by the promoted adapter, from `model.converged` to the next candidate
+    after rollback    runs by the version that was returned to, from `model.converged` on
+
+Without a promotion the runs after the candidate was archived are halved instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from processors.rollout.sequences import wilson
+from schemas import lifecycle
+from schemas.datasets import Manifest
+from schemas.events import EXECUTION
+from schemas.rows import Disposition
+from stores.ledger.delta import DeltaLedgerReader
+
+PHASES = ("before_drift", "after_drift", "after_promotion", "after_rollback")
+_COLUMNS = ("type", "disposition", "event_time", "tools_digest", "adapter_digest", "success", "arm")
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution, as the ledger has it."""
+
+    at: datetime
+    tools: str | None
+    adapter: str | None
+    success: bool
+
+
+def build_report(
+    ledger: DeltaLedgerReader,
+    events: Sequence[Event],
+    manifests: Sequence[Manifest],
+    received: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """The report. `events` are those of `model.lifecycle` in order; `received` is Kafka's count."""
+    table = ledger.table(_COLUMNS).to_pylist()
+    counts = {str(name): 0 for name in Disposition}
+    for row in table:
+        counts[row["disposition"]] += 1
+    runs = sorted(
+        (
+            Run(row["event_time"], row["tools_digest"], row["adapter_digest"], row["success"])
+            for row in table
+            if row["type"] == EXECUTION
+            and row["arm"] != "shadow"
+            and row["disposition"] not in (Disposition.DUPLICATE, Disposition.DEAD_LETTER)
+        ),
+        key=lambda run: run.at,
+    )
+    phases = split_phases(runs, events)
+    return {
+        "duration_s": round(seconds, 1),
+        "events": {"received": received, **counts},
+        "success_rate": {name: rate(phases[name]) for name in PHASES},
+        "datasets": [
+            {"version": manifest.version, "digest": manifest.digest, **manifest.counts}
+            for manifest in manifests
+        ],
+        "promoted": [_promoted(event) for event in _of(events, lifecycle.PROMOTED)],
+        "rolled_back": [_rolled_back(e, events) for e in _of(events, lifecycle.ROLLED_BACK)],
+    }
+
+
+def split_phases(runs: Sequence[Run], events: Sequence[Event]) -> dict[str, list[Run]]:
+    """Runs by phase; a phase that did not come is empty."""
+    first = runs[0].tools if runs else None
+    drift = next((run.at for run in runs if run.tools != first), None)
+    candidates = [_decided(event) for event in _of(events, lifecycle.CANDIDATE)]
+    before = [run for run in runs if drift is None or run.at < drift]
+    after = [run for run in runs if drift is not None and run.at >= drift]
+    drifted = [run for run in after if not candidates or run.at < candidates[0]]
+    promoted = _served_after(after, events, lifecycle.PROMOTED)
+    if promoted and len(candidates) > 1:
+        promoted = [run for run in promoted if run.at < candidates[1]]
+    restored = _served_after(after, events, lifecycle.ROLLED_BACK)
+    if not _of(events, lifecycle.PROMOTED):
+        promoted, restored = _halves(after, events)
+    return dict(zip(PHASES, (before, drifted, promoted, restored), strict=True))
+
+
+def rate(runs: Sequence[Run]) -> dict[str, Any]:
+    """The success rate with its 95 % Wilson interval."""
+    solved = sum(run.success for run in runs)
+    low, high = wilson(solved, len(runs))
+    share = solved / len(runs) if runs else None
+    return {"rate": share, "low": low, "high": high, "n": len(runs)}
+
+
+def _served_after(runs: Sequence[Run], events: Sequence[Event], kind: str) -> list[Run]:
+    """Runs by the version that the first event of a kind decided on, once gateways converged."""
+    decided = _of(events, kind)
+    if not decided:
+        return []
+    data = decided[0]["data"]
+    version = data["to"] if kind == lifecycle.ROLLED_BACK else data
+    digest = version["adapter_digest"] if version else None
+    since = converged_at(events, data["decision_id"])
+    if since is None:
+        return []
+    return [run for run in runs if run.at >= since and run.adapter == digest]
+
+
+def _halves(runs: Sequence[Run], events: Sequence[Event]) -> tuple[list[Run], list[Run]]:
+    archived = _of(events, lifecycle.ARCHIVED)
+    if not archived:
+        return [], []
+    late = [run for run in runs if run.at >= _decided(archived[0])]
+    return late[: len(late) // 2], late[len(late) // 2 :]
+
+
+def converged_at(events: Sequence[Event], decision: str) -> datetime | None:
+    """When every gateway served what a decision wanted."""
+    for event in _of(events, lifecycle.CONVERGED):
+        if event["data"]["decision_id"] == decision:
+            return datetime.fromisoformat(event["data"]["converged_at"])
+    return None
+
+
+def _promoted(event: Event) -> dict[str, Any]:
+    data = event["data"]
+    named = {name: data[name] for name in ("version", "adapter", "adapter_digest")}
+    return {**named, "event_id": event["id"]}
+
+
+def _rolled_back(event: Event, events: Sequence[Event]) -> dict[str, Any]:
+    data = event["data"]
+    restored = converged_at(events, data["decision_id"])
+    detected = datetime.fromisoformat(data["detected_at"])
+    return {
+        "version": data["from"]["version"],
+        "to": data["to"]["version"] if data["to"] else "base",
+        "event_id": event["id"],
+        "time_to_restore_s": (restored - detected).total_seconds() if restored else None,
+    }
+
+
+def _of(events: Sequence[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["type"] == kind]
+
+
+def _decided(event: Event) -> datetime:
+    return datetime.fromisoformat(event["data"]["decided_at"])
+
+

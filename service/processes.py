@@ -1,0 +1,141 @@
+"""One function a process: ingest, control, api, worker. Each runs until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+
+
+from service.metrics import PrometheusMeter
+from service.settings import Settings
+from service.wiring import Wiring
+
+log = structlog.get_logger(__name__)
+
+
+def run_ingest(settings: Settings) -> None:
+    """Read Kafka into the ledger. Raises what a user can mend, and NotReady without a broker."""
+    from consumers.kafka import cluster_id, input_topics, require_topics  # noqa: PLC0415
+    from producers.kafka import KafkaProducer  # noqa: PLC0415
+
+    meter = PrometheusMeter("ingest")
+    wiring = Wiring(settings, meter)
+
+    async def main(stop: asyncio.Event) -> None:
+        await require_topics(wiring.bootstrap, input_topics(settings.kafka.prefix))
+        cluster = await cluster_id(wiring.bootstrap)
+        producer = KafkaProducer(wiring.bootstrap)
+        loop = wiring.ingest_loop(cluster, producer)
+        meter.serve(settings.metrics.host, settings.metrics.ingest)
+        log.info("ingest.started", bootstrap=wiring.bootstrap, cluster=cluster)
+        try:
+            await loop.run(stop)
+        finally:
+            await producer.stop()
+
+    asyncio.run(_until_told(main))
+
+
+def run_control(settings: Settings) -> None:
+    """Wake and call operations: thresholds, roll-outs, gateways, outbox."""
+    from consumers.control import build_worker  # noqa: PLC0415
+    from consumers.kafka import cluster_id, input_topics, require_topics  # noqa: PLC0415
+    from producers.kafka import KafkaProducer  # noqa: PLC0415
+    from service.control import WiredOperations  # noqa: PLC0415
+
+    meter = PrometheusMeter("control")
+    wiring = Wiring(settings, meter)
+
+    async def main(stop: asyncio.Event) -> None:
+        topics = input_topics(settings.kafka.prefix)
+        await cluster_id(wiring.bootstrap)
+        await require_topics(wiring.bootstrap, topics)
+        await wiring.thread(lambda: wiring.database)
+        producer = KafkaProducer(wiring.bootstrap)
+        app = build_worker(
+            WiredOperations(wiring, producer),
+            topics,
+            bootstrap=wiring.bootstrap,
+            settings=settings.control,
+            data=str(settings.places.data / "faust"),
+        )
+        meter.serve(settings.metrics.host, settings.metrics.control)
+        app.finalize()
+        await app.start()
+        log.info("control.started", bootstrap=wiring.bootstrap)
+        try:
+            while not stop.is_set() and not app.crashed:
+                await asyncio.sleep(0.1)
+            if app.crashed:
+                raise app.crash_reason or RuntimeError("the worker crashed")
+        finally:
+            await app.stop()
+            await producer.stop()
+
+    asyncio.run(_until_told(main))
+
+
+def run_api(settings: Settings) -> None:
+    """Serve the HTTP API; needs no Kafka."""
+    import uvicorn  # noqa: PLC0415
+
+    from service.api import build_api  # noqa: PLC0415
+    from service.broker import require_free  # noqa: PLC0415
+
+    meter = PrometheusMeter("api")
+    wiring = Wiring(settings, meter)
+    api = build_api(wiring, meter)
+    require_free(settings.api.host, settings.api.port)
+    log.info("api.started", host=settings.api.host, port=settings.api.port)
+    uvicorn.run(
+        api,
+        host=settings.api.host,
+        port=settings.api.port,
+        log_level="warning",
+        access_log=False,
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """Claim training jobs and take them to their end, one at a time."""
+    meter = PrometheusMeter("worker")
+    wiring = Wiring(settings, meter)
+    run_job = wiring.run_job
+    models = wiring.models()
+    meter.serve(settings.metrics.host, settings.metrics.worker)
+    log.info("worker.started")
+    # SIGTERM interrupts a job as Ctrl-C does: its trainer ends, its lease runs out, another goes on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            done = run_job(models)
+            if done is None:
+                time.sleep(settings.worker.poll_seconds)
+            else:
+                log.info("job.ended", job=done)
+
+
+async def _until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    async with _signals() as stop:
+        await main(stop)
+
+
+@contextlib.asynccontextmanager
+async def _signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    try:
+        yield stop
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(sign)
+
+

@@ -1,0 +1,215 @@
+"""The one place that knows everything: settings in, working operations out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+from consumers.dead_letters import DeadLetters
+from consumers.ingest import IngestLoop
+from consumers.kafka import KafkaPublishedEvents, input_topics
+from launchers.local import LocalLauncher
+from operations.advance_rollout import AdvanceRollout
+from operations.consider_training import ConsiderTraining
+from operations.converge_gateways import ConvergeGateways
+from operations.count_ledger import CountLedger
+from operations.ingest_batch import IngestBatch
+from operations.register_adapter import RegisterAdapter
+from operations.relay_outbox import RelayOutbox
+from operations.request_training import RequestTraining
+from operations.roll_back import RollBack
+from operations.run_attempt import RunAttempt
+from operations.run_job import RunJob, Steps
+from operations.seal_dataset import SealDataset
+from operations.validate_adapter import ValidateAdapter
+from producers.kafka import KafkaProducer
+from schemas.errors import Code, Unrecoverable
+from schemas.telemetry import Meter
+from service.settings import Settings
+from serving.vllm import VllmGateway
+from stores.artifacts.objects import ObjectFolder
+from stores.artifacts.signing import Signer, secret_key
+from stores.control.database import Database, sqlite_url
+from stores.datasets.parquet import DatasetStore
+from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+
+T = TypeVar("T")
+
+
+def clock() -> datetime:
+    """The time, UTC. Passed to operations; nothing below reads it itself."""
+    return datetime.now(UTC)
+
+
+class DatabaseThread:
+    """One thread for all blocking work of an async process."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="operations")
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Run blocking work; one thing at a time, in order."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class Wiring:
+    """Builds each part once, when it is first asked for."""
+
+    def __init__(self, settings: Settings, meter: Meter) -> None:
+        """Check that the data folder can be written before anything is built."""
+        settings.places.check()
+        self.settings = settings
+        self.meter = meter
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.thread = DatabaseThread()
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker. Raises Unrecoverable(NO_BROKER) if none is configured."""
+        if self.settings.kafka.bootstrap is None:
+            raise Unrecoverable(
+                Code.NO_BROKER,
+                "none is configured",
+                remedy="give --bootstrap HOST:PORT, or use `lorikeet run` for an embedded one",
+            )
+        return self.settings.kafka.bootstrap
+
+    @cached_property
+    def database(self) -> Database:
+        """The control database, migrated."""
+        return Database(sqlite_url(self.settings.places.database))
+
+    @cached_property
+    def ledger(self) -> DeltaLedgerReader:
+        """The ledger, for reading."""
+        return DeltaLedgerReader(self.settings.places.ledger)
+
+    @cached_property
+    def objects(self) -> ObjectFolder:
+        """Datasets, adapters, reports."""
+        return ObjectFolder(self.settings.places.objects)
+
+    @cached_property
+    def datasets(self) -> DatasetStore:
+        """Sealed datasets and golden sets."""
+        return DatasetStore(self.objects)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The installation's signing key."""
+        return Signer(self.settings.places.keys)
+
+    @cached_property
+    def count_ledger(self) -> CountLedger:
+        """Advance the counters."""
+        return CountLedger(self.database, self.ledger, self.meter)
+
+    @cached_property
+    def consider_training(self) -> ConsiderTraining:
+        """Compare windows with thresholds."""
+        return ConsiderTraining(self.database, self.meter)
+
+    @cached_property
+    def request_training(self) -> RequestTraining:
+        """A person asks for a job."""
+        return RequestTraining(self.database)
+
+    @cached_property
+    def seal_dataset(self) -> SealDataset:
+        """Seal a window."""
+        return SealDataset(self.database, self.ledger, self.datasets, self.meter)
+
+    @cached_property
+    def advance_rollout(self) -> AdvanceRollout:
+        """A roll-out's tick."""
+        return AdvanceRollout(self.database, self.meter)
+
+    @cached_property
+    def roll_back(self) -> RollBack:
+        """Stop or return, by hand."""
+        return RollBack(self.database)
+
+    @cached_property
+    def converge_gateways(self) -> ConvergeGateways:
+        """Bring gateways to the desired state."""
+        return ConvergeGateways(
+            self.database,
+            self.objects,
+            self.signer,
+            VllmGateway,
+            self.settings.places.serving,
+            self.owner,
+            self.meter,
+        )
+
+    @cached_property
+    def run_job(self) -> RunJob:
+        """Take a training job to its end."""
+        run = RunAttempt(LocalLauncher(threads=self.settings.worker.threads), self.meter)
+        steps = Steps(
+            self.seal_dataset,
+            run,
+            ValidateAdapter(run),
+            RegisterAdapter(self.objects, self.signer),
+        )
+        return RunJob(
+            self.database,
+            self.datasets,
+            self.objects,
+            steps,
+            self.settings.places.jobs,
+            self.owner,
+            clock,
+            self.meter,
+        )
+
+    def relay_outbox(self, producer: KafkaProducer) -> RelayOutbox:
+        """Publish the outbox."""
+        return RelayOutbox(
+            self.database,
+            producer,
+            KafkaPublishedEvents(self.bootstrap),
+            self.thread,
+            self.owner,
+            self.settings.kafka.prefix,
+            self.meter,
+        )
+
+    def ingest_batch(self, cluster: str) -> IngestBatch:
+        """Ingest's decisions and commits."""
+        places = self.settings.places
+        key = secret_key(places.keys / "hmac.key")
+        try:
+            policy = self.settings.curation.policy(key)
+            return IngestBatch(
+                DeltaLedgerWriter(places.ledger, cluster),
+                DeltaLedgerReader(places.ledger),
+                cluster,
+                policy,
+                self.meter,
+            )
+        except ValueError as error:
+            raise Unrecoverable(Code.BAD_SETTINGS, f"curation.identifiers: {error}") from error
+
+    def ingest_loop(self, cluster: str, producer: KafkaProducer) -> IngestLoop:
+        """The consumer that drives ingest."""
+        prefix = self.settings.kafka.prefix
+        return IngestLoop(
+            self.bootstrap,
+            input_topics(prefix),
+            self.settings.ingest,
+            self.ingest_batch(cluster),
+            DeadLetters(producer, prefix),
+            self.meter,
+        )
+
+    def models(self) -> dict[tuple[str, str], Any]:
+        """The configured models by (tenant, name)."""
+        return {(model.tenant, model.name): model for model in self.settings.models}

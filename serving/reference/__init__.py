@@ -1,0 +1,1 @@
+"""A small reference gateway: `python -m serving.reference`. Imported by nobody."""
