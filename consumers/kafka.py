@@ -105,9 +105,7 @@ class KafkaPublishedEvents:
         finally:
             await consumer.stop()
 
-    async def _read(
-        self, consumer: AIOKafkaConsumer, since: Mapping[int, int]
-    ) -> Published:
+    async def _read(self, consumer: AIOKafkaConsumer, since: Mapping[int, int]) -> Published:
         partitions = list(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)

@@ -65,7 +65,9 @@ class AdvanceRollout:
             state = self._database.write(
                 lambda c: _perform(c, rollout, decision, statistics["success"], now)
             )
-            self._meter.count(Metric.ROLLOUTS, state=state.value, **names)
+            self._meter.count(
+                Metric.ROLLOUTS, state=state.value, tenant=model.tenant, model=model.name
+            )
             return Tick(rollout.id, state, decision.action, decision.why)
         return Tick(rollout.id, rollout.state, decision.action, decision.why)
 
@@ -144,7 +146,7 @@ def _advance(
     now: datetime,
     actor: str,
 ) -> RolloutState:
-    """candidate → shadow → canary step 0, 1, …"""
+    """One stage on: candidate, shadow, canary step 0, 1 and so on."""
     if rollout.state is RolloutState.CANDIDATE:
         rollouts.move(connection, rollout, RolloutState.SHADOW, now, actor, decision.why)
         return RolloutState.SHADOW
@@ -204,9 +206,7 @@ def promote(
     registry.move(connection, version, Stage.PRODUCTION, now, actor, decision.why)
     if stable is not None:
         registry.move(connection, stable, Stage.ARCHIVED, now, actor, f"after {version.version}")
-    registry.set_alias(
-        connection, *key, registry.PREVIOUS, stable.version if stable else None
-    )
+    registry.set_alias(connection, *key, registry.PREVIOUS, stable.version if stable else None)
     registry.set_alias(connection, *key, registry.CHAMPION, version.version)
     registry.set_alias(connection, *key, registry.CHALLENGER, None)
     name = announce.decision_id(rollout.id, "promote")
@@ -248,9 +248,7 @@ def abort(
         lifecycle.ARCHIVED,
         version,
         previous=stable,
-        reason="manual"
-        if by_hand
-        else ("not_converged" if converging else "insufficient_data"),
+        reason="manual" if by_hand else ("not_converged" if converging else "insufficient_data"),
         decision=name,
         rests_on=rests_on,
         decided_by=actor,
@@ -302,9 +300,7 @@ def _withdraw(
     rests_on = announce.evidence(decision).model_dump(mode="json")
     rollouts.move(connection, rollout, state, now, actor, decision.why, evidence=rests_on)
     registry.move(connection, version, Stage.ARCHIVED, now, actor, decision.why)
-    registry.set_alias(
-        connection, rollout.tenant, rollout.model, registry.CHALLENGER, None
-    )
+    registry.set_alias(connection, rollout.tenant, rollout.model, registry.CHALLENGER, None)
 
 
 def _to_stable(

@@ -85,12 +85,7 @@ class ConvergeGateways:
         ready = 0
         for url in model.gateways:
             revision, detail = self._bring(url, model, desired, needed, clock())
-            now = clock()
-            self._database.write(
-                lambda c, u=url, r=revision, d=detail, t=now: rollouts.note_replica(
-                    c, model.tenant, model.name, u, r, d, t
-                )
-            )
+            self._note(model, url, revision, detail, clock())
             ready += revision == desired.revision
         names = {"tenant": model.tenant, "model": model.name}
         self._meter.set(Metric.GATEWAYS_READY, ready, **names)
@@ -98,6 +93,13 @@ class ConvergeGateways:
             return False
         self._confirm(model, desired, clock())
         return True
+
+    def _note(
+        self, model: ModelSettings, url: str, revision: int, detail: str, now: datetime
+    ) -> None:
+        self._database.write(
+            lambda c: rollouts.note_replica(c, model.tenant, model.name, url, revision, detail, now)
+        )
 
     def _bring(
         self,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from sqlalchemy import Connection
+
 from schemas.telemetry import Meter
 from stores.control import counters
 from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader
+from stores.ledger.port import Addition
 
 
 class CountLedger:
@@ -21,12 +26,14 @@ class CountLedger:
         since = self._database.read(counters.cursor)
         counted = 0
         for addition in self._ledger.additions(since, counters.COLUMNS):
-            counted += self._database.write(
-                lambda c, a=addition: counters.apply(c, a.version, a.rows, a.offsets)
-            )
+            counted += self._database.write(partial(_apply, addition))
         return counted
 
     def recount(self) -> None:
         """Count everything anew."""
         self._database.write(counters.reset)
         self()
+
+
+def _apply(addition: Addition, connection: Connection) -> bool:
+    return counters.apply(connection, addition.version, addition.rows, addition.offsets)

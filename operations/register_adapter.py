@@ -39,7 +39,7 @@ class RegisterAdapter:
         self._objects = objects
         self._signer = signer
 
-    def store(self, job: Job, adapter: Path, model: ModelSettings) -> dict[str, Any]:
+    def store(self, adapter: Path, model: ModelSettings) -> dict[str, Any]:
         """Sign and store the files; what the registry will say of them."""
         digests = folder_digests(adapter)
         digest = manifest_digest(digests)
@@ -156,9 +156,7 @@ def start_rollout(
         policy=model.rollout.model_dump(mode="json"),
         salt=rollout_id,
     )
-    registry.set_alias(
-        connection, model.tenant, model.name, registry.CHALLENGER, version.version
-    )
+    registry.set_alias(connection, model.tenant, model.name, registry.CHALLENGER, version.version)
     route = announce.stable_route(model.tenant, model.name, stable).model_copy(
         update={
             "salt": rollout_id,

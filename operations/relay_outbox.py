@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from producers.port import Outgoing, Producer
@@ -102,11 +103,12 @@ class RelayOutbox:
     async def _recover(self, now: datetime) -> None:
         """Mark what a predecessor has sent but not marked."""
         for topic in await self._thread(lambda: self._database.read(_topics)):
-            since = await self._thread(
-                lambda t=topic: self._database.read(lambda c: outbox.positions(c, t))
-            )
+            since = await self._thread(partial(self._positions, topic))
             found = await self._published.read(f"{self._prefix}{topic}", since)
             await self._mark(topic, found.ids, found.next_offsets, now)
+
+    def _positions(self, topic: str) -> dict[int, int]:
+        return self._database.read(lambda c: outbox.positions(c, topic))
 
     async def _send(self, pending: list[Pending], clock: Callable[[], datetime]) -> None:
         try:

@@ -34,9 +34,7 @@ class RollBack:
 
         def work(connection: Connection) -> RolloutState:
             rollout = rollouts.require(connection, rollout_id)
-            version = registry.require(
-                connection, rollout.tenant, rollout.model, rollout.version
-            )
+            version = registry.require(connection, rollout.tenant, rollout.model, rollout.version)
             decision = Decision(Action.ABORT, Verdict.INCONCLUSIVE, (), reason)
             act = roll_back_canary if rollout.state is RolloutState.CANARY else abort
             return act(connection, rollout, version, decision, {}, now, actor)
@@ -83,9 +81,7 @@ def _return(
     if target is not None:
         registry.move(connection, target, Stage.PRODUCTION, now, actor, reason)
     registry.set_alias(connection, *key, registry.PREVIOUS, champion.version)
-    registry.set_alias(
-        connection, *key, registry.CHAMPION, target.version if target else None
-    )
+    registry.set_alias(connection, *key, registry.CHAMPION, target.version if target else None)
     _note_rollout(connection, champion, now, actor, reason)
     count = len(registry.history(connection, *key))
     decision = announce.decision_id("roll_back", champion.adapter_digest, count)

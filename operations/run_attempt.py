@@ -44,9 +44,7 @@ class RunAttempt:
         self._launcher = launcher
         self._meter = meter
 
-    def __call__(
-        self, folder: Path, epoch: int, heartbeat: Callable[[], bool]
-    ) -> JobResult:
+    def __call__(self, folder: Path, epoch: int, heartbeat: Callable[[], bool]) -> JobResult:
         """Run one job folder. Raises Unrecoverable with the trainer's own code if it failed."""
         return self.together([folder], epoch, heartbeat)[0]
 
@@ -62,9 +60,7 @@ class RunAttempt:
         finally:
             for run in runs:
                 run.cancel()
-        return [
-            _result(folder, epoch, run) for folder, run in zip(folders, runs, strict=True)
-        ]
+        return [_result(folder, epoch, run) for folder, run in zip(folders, runs, strict=True)]
 
     def _watch(
         self, runs: list[Run], folders: list[Path], epoch: int, heartbeat: Callable[[], bool]

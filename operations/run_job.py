@@ -19,7 +19,7 @@ from operations.register_adapter import RegisterAdapter, start_rollout
 from operations.run_attempt import RunAttempt, attempt, write_job
 from operations.seal_dataset import SealDataset
 from operations.settings import ModelSettings
-from operations.validate_adapter import Validated, ValidateAdapter
+from operations.validate_adapter import ValidateAdapter, Validated
 from processors.evaluation.stages import ValidationSettings
 from schemas.datasets import Manifest, Recipe
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
@@ -129,7 +129,7 @@ class RunJob:
         )
         recommendation = str(validated.validation.recommendation)
         self._meter.count(Metric.VALIDATIONS, recommendation=recommendation)
-        stored = self._steps.register.store(job, trained, model)
+        stored = self._steps.register.store(trained, model)
         report = self._steps.register.report(job, validated)
         record = json.loads((trained.parent / "expected.json").read_text())
         self._complete(job, spec, model, manifest, validated, stored, record, report)
@@ -189,9 +189,7 @@ class RunJob:
         return moved
 
     def _extend(self, job: Job) -> bool:
-        return self._database.write(
-            lambda c: jobs.extend(c, job, self._clock(), LEASE_SECONDS)
-        )
+        return self._database.write(lambda c: jobs.extend(c, job, self._clock(), LEASE_SECONDS))
 
     def _fail(self, job: Job, error: LorikeetError) -> None:
         def work(connection: Any) -> None:

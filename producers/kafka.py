@@ -77,9 +77,10 @@ class KafkaProducer:
             await self.start()
         assert self._producer is not None  # noqa: S101 - `start` sets it or raises
         try:
-            return await self._producer.send(topic, **message)
+            sent: asyncio.Future[Any] = await self._producer.send(topic, **message)
         except KafkaError as error:
             raise NotReady(Code.PUBLISH_FAILED, f"{topic}: {error!r}") from error
+        return sent
 
     async def _acknowledged(
         self, pending: Sequence[asyncio.Future[Any]]

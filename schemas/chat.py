@@ -117,7 +117,7 @@ def parse_answer(text: str) -> dict[str, Any]:
         if not (isinstance(call, dict) and isinstance(call.get("name"), str)):
             return {"role": "assistant", "content": text}
         arguments = call.get("arguments")
-        calls.append({"name": call["name"], "arguments": arguments if arguments else {}})
+        calls.append({"name": call["name"], "arguments": arguments or {}})
     if not calls:
         return {"role": "assistant", "content": text}
     return {"role": "assistant", "content": "", "tool_calls": calls}

@@ -54,4 +54,4 @@ def file_digest(path: Path) -> str:
 
 def transition_id(tenant: str, model: str, decision: str, transition: str) -> str:
     """A lifecycle event's id: UUIDv5 of what it announces, so that a repeat is the same event."""
-    return str(uuid.uuid5(LORIKEET_NAMESPACE, "|".join((tenant, model, decision, transition))))
+    return str(uuid.uuid5(LORIKEET_NAMESPACE, f"{tenant}|{model}|{decision}|{transition}"))

@@ -135,7 +135,8 @@ def _invalid(error: ValidationError) -> InvalidEvent:
     path = _path(first["loc"])
     name = path[0] if path else ""
     detail = "; ".join(
-        f"{'.'.join(_path(problem['loc'])) or 'value'}: {problem['msg']}" for problem in problems[:3]
+        f"{'.'.join(_path(problem['loc'])) or 'value'}: {problem['msg']}"
+        for problem in problems[:3]
     )[:500]
     if first["type"] in ("json_invalid", "json_type"):
         return InvalidEvent(Code.NOT_JSON, detail)

@@ -28,7 +28,11 @@ class Code(Enum):
     WRONG_SPECVERSION = ("E7004", "the specversion is not 1.0", "publish CloudEvents 1.0")
     BAD_TIME = ("E7005", "a time is not RFC 3339 with an offset", "write 2026-01-31T12:00:00Z")
     INVALID_DATA = ("E7006", "the data does not fit its type", "compare it with docs/events/")
-    TOO_LARGE = ("E7007", "the event is over the size limit", "send less, or raise limits.max_bytes")
+    TOO_LARGE = (
+        "E7007",
+        "the event is over the size limit",
+        "send less, or raise limits.max_bytes",
+    )
     DATAREF = ("E7008", "dataref is not supported", "send the data inside the event")
     REGISTRY_FRAMING = (
         "E7009",
@@ -60,8 +64,16 @@ class Code(Enum):
 
     # E72xx  ledger
     LEDGER_NEWER = ("E7201", "the ledger was written by a newer Lorikeet", "upgrade this one")
-    LEDGER_UNREADABLE = ("E7202", "the ledger cannot be read", "restore it or rebuild it from Kafka")
-    LEDGER_FENCED = ("E7203", "another writer owns the partition", "nothing: the batch is read again")
+    LEDGER_UNREADABLE = (
+        "E7202",
+        "the ledger cannot be read",
+        "restore it or rebuild it from Kafka",
+    )
+    LEDGER_FENCED = (
+        "E7203",
+        "another writer owns the partition",
+        "nothing: the batch is read again",
+    )
     OFFSET_OUT_OF_RANGE = (
         "E7204",
         "the ledger's offset is outside the topic's log",
@@ -74,7 +86,11 @@ class Code(Enum):
     )
 
     # E73xx  datasets
-    DATASET_TOO_SMALL = ("E7301", "too few examples are left", "wait for more, or loosen the recipe")
+    DATASET_TOO_SMALL = (
+        "E7301",
+        "too few examples are left",
+        "wait for more, or loosen the recipe",
+    )
     DATASET_CORRUPT = ("E7302", "a dataset does not match its manifest", "seal it again")
     NO_SUCH_DATASET = ("E7303", "there is no such dataset", "see: lorikeet datasets list")
 
@@ -107,7 +123,11 @@ class Code(Enum):
     NOTHING_TO_ROLL_BACK = ("E7606", "there is no earlier version", "nothing to do")
     GATE_CLOSED = ("E7607", "a stage gate is not met", "see the named gate")
     DB_NEWER = ("E7608", "the control database is newer than this Lorikeet", "upgrade this one")
-    OTHER_BASE = ("E7609", "the version was trained on another base model", "choose another version")
+    OTHER_BASE = (
+        "E7609",
+        "the version was trained on another base model",
+        "choose another version",
+    )
 
     # E77xx  serving
     GATEWAY_DOWN = ("E7701", "a gateway does not answer", "start it, or mend its address")

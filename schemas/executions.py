@@ -157,5 +157,5 @@ class PlanData(RunData):
             for name in ready:
                 del waiting[name]
         if waiting:
-            raise ValueError(f"plan has a cycle through {sorted(waiting)[0]!r}")
+            raise ValueError(f"plan has a cycle through {min(waiting)!r}")
         return self

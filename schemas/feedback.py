@@ -77,22 +77,31 @@ class FeedbackData(Frozen):
 
 
 def _feedback_problem(feedback: FeedbackData) -> str | None:
-    kind, value = feedback.kind, feedback.value
+    kind = feedback.kind
     if kind == "erasure":
         return None if feedback.subject else "an erasure needs a subject"
     if feedback.target is None:
         return f"a {kind} needs a target"
-    if kind == "thumb" and value not in (1, -1):
-        return "a thumb is 1 or -1"
-    if kind == "score":
-        low, high = feedback.scale or (0.0, 1.0)
-        if not (isinstance(value, (int, float)) and low <= value <= high and low < high):
-            return "a score lies inside its scale"
-    if kind == "edit" and not feedback.messages and feedback.answer is None:
-        return "an edit needs messages or an answer"
-    if kind == "decision" and value not in ("accept", "reject"):
-        return "a decision is accept or reject"
-    return None
+    sound, rule = {
+        "thumb": (feedback.value in (1, -1), "a thumb is 1 or -1"),
+        "score": (_scored(feedback), "a score lies inside its scale"),
+        "edit": (
+            bool(feedback.messages) or feedback.answer is not None,
+            "an edit needs messages or an answer",
+        ),
+        "decision": (
+            feedback.value in ("accept", "reject"),
+            "a decision is accept or reject",
+        ),
+    }.get(kind, (True, ""))
+    return None if sound else rule
+
+
+def _scored(feedback: FeedbackData) -> bool:
+    low, high = feedback.scale or (0.0, 1.0)
+    value = feedback.value
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and low < high and low <= float(value or 0) <= high
 
 
 class TelemetryData(Frozen):

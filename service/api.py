@@ -7,8 +7,9 @@ import contextlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -23,6 +24,7 @@ from service.metrics import PrometheusMeter
 from service.wiring import Wiring, clock
 from stores.control import jobs, registry, rollouts
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 _MISSING = (Code.NO_SUCH_MODEL, Code.NO_SUCH_VERSION, Code.NO_SUCH_ROLLOUT, Code.NO_SUCH_DATASET)
 _CONFLICT = (
@@ -217,12 +219,12 @@ class _Operations:
         while True:
             for model in self._wiring.settings.models:
                 try:
-                    await self._do(lambda m=model: self._wiring.converge_gateways(m, clock))
+                    await self._do(partial(self._wiring.converge_gateways, model, clock))
                 except LorikeetError as error:
                     log.warning("converge.failed", model=model.name, error=str(error))
             await asyncio.sleep(self._wiring.settings.control.rollout_seconds)
 
-    async def _do(self, work: Callable[[], Any]) -> Any:
+    async def _do(self, work: Callable[[], T]) -> T:
         return await self._wiring.thread(work)
 
 
@@ -256,9 +258,7 @@ def _add_errors(api: FastAPI) -> None:
 
 def _add_measuring(api: FastAPI, meter: PrometheusMeter) -> None:
     @api.middleware("http")
-    async def measure(
-        request: Request, call: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
+    async def measure(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
         response = await call(request)
         route = getattr(request.scope.get("route"), "path", "unknown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -44,7 +45,7 @@ class WiredOperations:
         for model in self._wiring.settings.models:
             made = await self._do(
                 "consider_training",
-                lambda m=model: self._wiring.consider_training(m, clock()),
+                partial(self._wiring.consider_training, model, clock()),
             )
             if made:
                 log.info("job.created", job=made, model=model.name)
@@ -54,13 +55,13 @@ class WiredOperations:
         await self._do("count_ledger", self._wiring.count_ledger)
         for model in self._wiring.settings.models:
             tick = await self._do(
-                "advance_rollout", lambda m=model: self._wiring.advance_rollout(m, clock())
+                "advance_rollout", partial(self._wiring.advance_rollout, model, clock())
             )
             if tick and str(tick.action) != "hold":
                 log.info("rollout.moved", state=str(tick.state), why=tick.why, model=model.name)
             await self._do(
                 "converge_gateways",
-                lambda m=model: self._wiring.converge_gateways(m, clock),
+                partial(self._wiring.converge_gateways, model, clock),
             )
 
     async def relay(self) -> None:
@@ -85,9 +86,7 @@ class WiredOperations:
 
     def _done(self, name: str, started: float) -> None:
         self._meter.count(Metric.OPERATIONS, operation=name, result="ok")
-        self._meter.observe(
-            Metric.OPERATION_TIME, time.perf_counter() - started, operation=name
-        )
+        self._meter.observe(Metric.OPERATION_TIME, time.perf_counter() - started, operation=name)
 
     def _failed(self, name: str, error: LorikeetError) -> None:
         self._meter.count(Metric.OPERATIONS, operation=name, result=error.code.number)

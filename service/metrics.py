@@ -17,7 +17,7 @@ from prometheus_client import (
 from schemas.errors import Code, Unrecoverable
 from schemas.telemetry import Metric
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class PrometheusMeter:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
-
 from service.metrics import PrometheusMeter
 from service.settings import Settings
 from service.wiring import Wiring
@@ -69,7 +68,7 @@ def run_control(settings: Settings) -> None:
         await app.start()
         log.info("control.started", bootstrap=wiring.bootstrap)
         try:
-            while not stop.is_set() and not app.crashed:
+            while not stop.is_set() and not app.crashed:  # noqa: ASYNC110 - Faust has no such event
                 await asyncio.sleep(0.1)
             if app.crashed:
                 raise app.crash_reason or RuntimeError("the worker crashed")
@@ -137,5 +136,3 @@ async def _signals() -> AsyncIterator[asyncio.Event]:
     finally:
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(sign)
-
-

@@ -86,7 +86,9 @@ class VllmGateway:
         """Give the connections back."""
         self._client.close()
 
-    def _call(self, method: str, path: str, *, check: bool = True, **options: Any) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, *, check: bool = True, **options: Any
+    ) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **options)
         except httpx.HTTPError as error:

@@ -19,7 +19,7 @@ def read_split(folder: Path, split: str) -> list[dict[str, Any]]:
     name = f"{split}.parquet"
     if file_digest(folder / name) != manifest.files.get(name):
         raise Unrecoverable(Code.DATASET_CORRUPT, str(folder / name))
-    rows = pq.read_table(folder / name).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(folder / name).to_pylist()
     for row in rows:
         row["messages"] = json.loads(row["messages"])
         row["tools"] = json.loads(row["tools"])

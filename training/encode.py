@@ -132,9 +132,7 @@ class Batch:
     """How many positions at the end carry any loss."""
 
 
-def collate(
-    rows: Sequence[Sample], pad: int, prompt_weight: float, where: torch.device
-) -> Batch:
+def collate(rows: Sequence[Sample], pad: int, prompt_weight: float, where: torch.device) -> Batch:
     """One batch: answers weigh their example's weight, prompts `prompt_weight` times that."""
     length = max(map(len, rows))
     ids = torch.full((len(rows), length), pad, dtype=torch.long)
@@ -148,6 +146,4 @@ def collate(
         weights[index, length - len(row.answer) :] = row.weight
     tail = length if prompt_weight else max(len(row.answer) for row in rows)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    return Batch(
-        ids.to(where), mask.to(where), positions.to(where), weights.to(where), tail
-    )
+    return Batch(ids.to(where), mask.to(where), positions.to(where), weights.to(where), tail)

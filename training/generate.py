@@ -32,7 +32,8 @@ def using(model: Any, adapter: str) -> AbstractContextManager[Any]:
     if not isinstance(model, PeftModel):
         return nullcontext()
     if not adapter:
-        return model.disable_adapter()
+        off: AbstractContextManager[Any] = model.disable_adapter()
+        return off
     model.set_adapter(adapter)
     return nullcontext()
 

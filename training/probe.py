@@ -34,7 +34,9 @@ def expected(
     model.eval()
     return [
         {**case, "text": answer.text, "tokens": answer.tokens, "logprobs": answer.logprobs}
-        for case, answer in zip(cases, answers(model, tokenizer, cases, max_new_tokens), strict=True)
+        for case, answer in zip(
+            cases, answers(model, tokenizer, cases, max_new_tokens), strict=True
+        )
     ]
 
 

@@ -43,7 +43,7 @@ def make_base(job: JobFolder) -> dict[str, Any]:
     summary = loop.run(
         model,
         encoded.sequences,
-        int(tokenizer.pad_token_id),  # type: ignore[arg-type]
+        int(tokenizer.pad_token_id),
         loop.LoopSettings(
             learning_rate=settings.learning_rate,
             batch_size=settings.batch_size,

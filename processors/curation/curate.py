@@ -181,7 +181,7 @@ class Curator:
         """A keyed HMAC-SHA256, 32 hexadecimal digits; tenant and kind separate equal values."""
         if value is None:
             return None
-        text = "\0".join((tenant, kind, value)).encode()
+        text = f"{tenant}\0{kind}\0{value}".encode()
         return hmac.new(self._policy.hmac_key, text, hashlib.sha256).hexdigest()[:32]
 
 

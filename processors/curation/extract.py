@@ -23,7 +23,9 @@ def execution_content(data: ExecutionData) -> dict[str, Any]:
     if data.task.reference is not None:
         content["reference"] = data.task.reference
     if data.artifacts:
-        content["artifacts"] = [a.model_dump(mode="json", exclude_none=True) for a in data.artifacts]
+        content["artifacts"] = [
+            a.model_dump(mode="json", exclude_none=True) for a in data.artifacts
+        ]
     return content
 
 

@@ -19,7 +19,7 @@ class CurationPolicy:
     """
 
     hmac_key: bytes
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     min_quality: float = 70.0
     review_quality: float = 40.0
     min_confidence: float = 0.6

@@ -13,6 +13,8 @@ from typing import Any
 
 import re2
 
+_CARD_DIGITS = range(13, 20)
+_IBAN_LENGTHS = range(15, 35)
 _KEYS = (
     r"sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
@@ -25,7 +27,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("CARD", r"\b[0-9](?:[ -]?[0-9]){12,18}\b"),
     ("SSN", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
     ("IP", r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"),
-    ("PHONE", r"\+[0-9]{1,3}(?:[ .()-]{0,2}[0-9]){7,12}\b|\(?\b[0-9]{3}\)?[ .-][0-9]{3}[ .-][0-9]{4}\b"),
+    (
+        "PHONE",
+        r"\+[0-9]{1,3}(?:[ .()-]{0,2}[0-9]){7,12}\b|\(?\b[0-9]{3}\)?[ .-][0-9]{3}[ .-][0-9]{4}\b",
+    ),
 )
 
 
@@ -33,14 +38,13 @@ def luhn(digits: str) -> bool:
     """The payment cards' checksum (ISO/IEC 7812-1)."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
+        total += sum(map(int, str(int(digit) * (1 + place % 2))))
     return total % 10 == 0
 
 
 def _is_card(text: str) -> bool:
     digits = "".join(filter(str.isdigit, text))
-    return 13 <= len(digits) <= 19 and luhn(digits)
+    return len(digits) in _CARD_DIGITS and luhn(digits)
 
 
 def _is_ssn(text: str) -> bool:
@@ -58,7 +62,7 @@ def _is_ip(text: str) -> bool:
 
 def _is_iban(text: str) -> bool:
     compact = text.replace(" ", "")
-    if not 15 <= len(compact) <= 34:
+    if len(compact) not in _IBAN_LENGTHS:
         return False
     turned = compact[4:] + compact[:4]
     return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1

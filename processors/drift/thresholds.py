@@ -52,15 +52,13 @@ class Trigger(BaseModel):
 
 
 def failure_verdict(window: Window, limits: Thresholds, low: float) -> Verdict:
-    """fail where even the lower bound `low` of the failure rate is above the limit."""
+    """Fail where even the lower bound `low` of the failure rate is above the limit."""
     if window.executions < limits.failure_min_executions:
         return Verdict.INSUFFICIENT_DATA
     return Verdict.FAIL if low > limits.failure_rate else Verdict.PASS
 
 
-def training_trigger(
-    window: Window, limits: Thresholds, *, failure_low: float
-) -> Trigger | None:
+def training_trigger(window: Window, limits: Thresholds, *, failure_low: float) -> Trigger | None:
     """The reason to train now, or None.
 
     `failure_low` is the lower end of the failure rate's 95 % interval, so that a handful of failures

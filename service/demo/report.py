@@ -154,5 +154,3 @@ def _of(events: Sequence[Event], kind: str) -> list[Event]:
 
 def _decided(event: Event) -> datetime:
     return datetime.fromisoformat(event["data"]["decided_at"])
-
-

@@ -32,7 +32,6 @@ from service.demo.lifecycle import count_records, lifecycle_events
 from service.demo.report import build_report
 from service.demo.settings import MODEL, TENANT, write_settings
 from service.demo.simulator import Round
-from service.settings import Settings
 from service.supervise import Child, Supervisor, lorikeet
 from service.wiring import Wiring
 from stores.control import counters, jobs, outbox, registry, rollouts
@@ -386,7 +385,7 @@ class Story:
     def _wait(
         self,
         what: str,
-        ready: Callable[[], T],
+        ready: Callable[[], T | None],
         show: Callable[[], None] | None = None,
         seconds: float = _PATIENCE,
     ) -> T:
@@ -431,5 +430,3 @@ def _page(url: str) -> str:
     except httpx.HTTPError:
         return ""
     return answer.text if answer.is_success else ""
-
-

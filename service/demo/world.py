@@ -197,11 +197,16 @@ class Desk:
         self._by_name = {tool.name: tool for tool in self._tools.values()}
         mix = {"cancel": 24, "refund": 22, "reroute": 20, "track": 12, "password": 8, "ticket": 7}
         mix |= {"quantity": 7}
-        self._mix = mix if version == 1 else {**mix, "track": 8, "password": 5, "gift": 10} | {
-            "ticket": 5,
-            "quantity": 5,
-            "warranty": 10,
-        }
+        self._mix = (
+            mix
+            if version == 1
+            else {**mix, "track": 8, "password": 5, "gift": 10}
+            | {
+                "ticket": 5,
+                "quantity": 5,
+                "warranty": 10,
+            }
+        )
 
     def definitions(self) -> list[dict[str, Any]]:
         """The tools as an agent sees them."""
@@ -295,6 +300,9 @@ def mix_up(calls: Sequence[Call]) -> list[dict[str, Any]]:
     """A careless annotator's answer: the right arguments in the wrong tool."""
     names = [tool.name for tool in _SECOND.values()]
     return [
-        {"name": names[(names.index(call["name"]) + 1) % len(names)], "arguments": call["arguments"]}
+        {
+            "name": names[(names.index(call["name"]) + 1) % len(names)],
+            "arguments": call["arguments"],
+        }
         for call in calls
     ]

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -262,12 +262,28 @@ def build_app(gateway: ReferenceGateway) -> FastAPI:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(title="Lorikeet reference gateway", lifespan=running)
+    _add_models(app, gateway)
+    _add_route(app, gateway)
 
     @app.post("/v1/chat/completions")
     async def chat(
-        request: ChatRequest, x_session_id: str | None = Header(default=None)
+        request: ChatRequest, x_session_id: Annotated[str | None, Header()] = None
     ) -> dict[str, Any]:
         return await gateway.chat(request, x_session_id)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "base_digest": gateway.engine.base_digest}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _add_models(app: FastAPI, gateway: ReferenceGateway) -> None:
+    """The endpoints that vLLM has for adapters."""
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -281,6 +297,10 @@ def build_app(gateway: ReferenceGateway) -> FastAPI:
     async def unload(request: LoraRequest) -> Response:
         return PlainTextResponse(await gateway.unload(request))
 
+
+def _add_route(app: FastAPI, gateway: ReferenceGateway) -> None:
+    """The route: handed over, and read back."""
+
     @app.put("/v1/route")
     async def set_route(request: Request) -> Response:
         gateway.set_route(Route.model_validate_json(await request.body()))
@@ -291,13 +311,3 @@ def build_app(gateway: ReferenceGateway) -> FastAPI:
         if gateway.route is None:
             raise HTTPException(404, "no route yet")
         return JSONResponse(gateway.route.model_dump(mode="json"))
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok", "base_digest": gateway.engine.base_digest}
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return app

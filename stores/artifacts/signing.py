@@ -6,6 +6,7 @@ training process: the worker signs after validation.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -69,8 +70,6 @@ def secret_key(path: Path) -> bytes:
     """32 random bytes kept in a file that only its owner can read; made if there is none."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
+        with contextlib.suppress(FileExistsError):
             _write_secret(path, os.urandom(32))
-        except FileExistsError:
-            pass
     return path.read_bytes()

@@ -86,7 +86,11 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
             continue
         if row["type"] == EXECUTION and row["model"]:
             _count_run(found, row)
-        if row["type"] == FEEDBACK and row["disposition"] == "accepted" and row["feedback"] == "edit":
+        if (
+            row["type"] == FEEDBACK
+            and row["disposition"] == "accepted"
+            and row["feedback"] == "edit"
+        ):
             found.corrections[(row["tenant"],)] += 1
     return found
 
@@ -181,9 +185,7 @@ def examples(connection: Connection, tenant: str, model: str) -> tuple[int, int]
     return int(runs or 0), int(edits or 0)
 
 
-def recent(
-    connection: Connection, tenant: str, model: str, since: float
-) -> tuple[int, int]:
+def recent(connection: Connection, tenant: str, model: str, since: float) -> tuple[int, int]:
     """(executions, failures) in the buckets from `since` (seconds since 1970) on."""
     columns = window_counts.c
     row = connection.execute(
@@ -195,7 +197,7 @@ def recent(
 
 
 def arm_statistics(connection: Connection, rollout_id: str) -> dict[str, dict[str, ArmStats]]:
-    """metric → arm → statistics over sessions; a session seen in two arms counts in neither.
+    """Metric → arm → statistics over sessions; a session seen in two arms counts in neither.
 
     A session's value is its mean over its runs.
     """

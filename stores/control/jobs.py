@@ -102,16 +102,16 @@ def latest(connection: Connection, tenant: str, model: str) -> Job | None:
 
 def every(connection: Connection) -> list[Job]:
     """All jobs, newest first."""
-    return [_job(r) for r in connection.execute(select(*_COLUMNS).order_by(jobs.c.created_at.desc()))]
+    return [
+        _job(r) for r in connection.execute(select(*_COLUMNS).order_by(jobs.c.created_at.desc()))
+    ]
 
 
 def claim(connection: Connection, owner: str, now: datetime, seconds: float) -> Job | None:
     """Take the oldest job that nobody works on; its epoch grows with every owner."""
     row = connection.execute(
         select(*_COLUMNS)
-        .where(
-            jobs.c.state.not_in(_ENDED), or_(jobs.c.owner.is_(None), jobs.c.expires_at <= now)
-        )
+        .where(jobs.c.state.not_in(_ENDED), or_(jobs.c.owner.is_(None), jobs.c.expires_at <= now))
         .order_by(jobs.c.created_at)
     ).first()
     if row is None:

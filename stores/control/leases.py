@@ -20,7 +20,7 @@ def acquire(
         return 1
     if row.owner != owner and row.expires_at > now:
         return None
-    epoch = int(row.epoch) + (row.owner != owner)
+    epoch = int(row.epoch) + int(row.owner != owner)
     connection.execute(
         update(leases)
         .where(leases.c.name == name)

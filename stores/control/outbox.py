@@ -110,16 +110,12 @@ def confirm(connection: Connection, topic: str, offsets: Mapping[int, int]) -> N
     for partition, offset in offsets.items():
         if partition not in known:
             connection.execute(
-                insert(relay_positions).values(
-                    topic=topic, partition=partition, next_offset=offset
-                )
+                insert(relay_positions).values(topic=topic, partition=partition, next_offset=offset)
             )
         elif offset > known[partition]:
             connection.execute(
                 update(relay_positions)
-                .where(
-                    relay_positions.c.topic == topic, relay_positions.c.partition == partition
-                )
+                .where(relay_positions.c.topic == topic, relay_positions.c.partition == partition)
                 .values(next_offset=offset)
             )
 

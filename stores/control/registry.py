@@ -83,7 +83,9 @@ def require(connection: Connection, tenant: str, model: str, version: str) -> Ad
     return found
 
 
-def every(connection: Connection, tenant: str | None = None, model: str | None = None) -> list[AdapterVersion]:
+def every(
+    connection: Connection, tenant: str | None = None, model: str | None = None
+) -> list[AdapterVersion]:
     """Versions, oldest first."""
     query = select(*_COLUMNS).order_by(adapters.c.created_at)
     if tenant is not None:
@@ -100,7 +102,7 @@ def by_job(connection: Connection, job_id: str) -> AdapterVersion | None:
 
 
 def next_version(connection: Connection, tenant: str, model: str) -> str:
-    """The next minor version: 1.0.0, 1.1.0, …"""
+    """The next minor version, 1.0.0 at first."""
     minors = [int(v.version.split(".")[1]) for v in every(connection, tenant, model)]
     return f"1.{max(minors) + 1}.0" if minors else "1.0.0"
 

@@ -47,7 +47,8 @@ class UtcTime(TypeDecorator[datetime]):
         del dialect
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        aware: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
 
 
 def _key(name: str) -> Column[str]:
@@ -74,9 +75,7 @@ def _float(name: str) -> Column[float]:
     return Column(name, Double, nullable=False, server_default="0")
 
 
-leases = Table(
-    "leases", metadata, _key("name"), _name("owner"), _int("epoch"), _time("expires_at")
-)
+leases = Table("leases", metadata, _key("name"), _name("owner"), _int("epoch"), _time("expires_at"))
 
 ledger_cursor = Table("ledger_cursor", metadata, _key("ledger"), _int("version", -1))
 ledger_offsets = Table("ledger_offsets", metadata, _key("partition_key"), _int("next_offset"))

@@ -22,7 +22,7 @@ import pyarrow.dataset as pd
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.records import TopicPartition
@@ -112,7 +112,9 @@ class DeltaLedgerWriter:
 
     def _commit(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         before = self._table.version()
-        actions = [self._write_file(day, part) for day, part in _by_day(rows)]  # 1: data, synced
+        actions: list[AddAction | RemoveAction] = [
+            self._write_file(day, part) for day, part in _by_day(rows)
+        ]  # 1: data, synced
         self._table.create_write_transaction(  # 2: rows and offsets become visible together
             actions,
             "append",

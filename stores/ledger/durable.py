@@ -28,7 +28,7 @@ def write_parquet(table: pa.Table, path: Path) -> int:
 
 
 def sync(path: Path) -> None:
-    """fsync a file or a folder."""
+    """Fsync a file or a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

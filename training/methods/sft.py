@@ -34,7 +34,7 @@ def sft(
     summary = loop.run(
         adapted,
         encoded.sequences,
-        int(tokenizer.pad_token_id),  # type: ignore[arg-type]
+        int(tokenizer.pad_token_id),
         loop.LoopSettings(
             learning_rate=settings.learning_rate,
             batch_size=settings.batch_size,

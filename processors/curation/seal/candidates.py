@@ -162,7 +162,8 @@ def _conversation(
     messages: Sequence[dict[str, Any]], edit: Row | None
 ) -> tuple[dict[str, Any], ...] | None:
     """The turns up to the last answer. An edit replaces everything from the first answer on,
-    unless it brings the whole conversation itself (its first turn is not an assistant's)."""
+    unless it brings the whole conversation itself (its first turn is not an assistant's).
+    """
     turns = list(messages)
     if edit is not None and edit.content:
         corrected = json.loads(edit.content)
@@ -204,9 +205,7 @@ def _tool_names(row: Row) -> frozenset[str]:
 
 
 def _called(candidate: Candidate) -> set[str]:
-    return {
-        call["name"] for turn in candidate.messages for call in turn.get("tool_calls") or ()
-    }
+    return {call["name"] for turn in candidate.messages for call in turn.get("tool_calls") or ()}
 
 
 def with_cluster(candidate: Candidate, cluster: int) -> Candidate:

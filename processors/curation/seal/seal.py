@@ -45,9 +45,7 @@ def seal(
     candidates, dropped = select(rows, recipe, offsets)
     candidates = _without_golden(candidates, golden, dropped)
     forbidden = [conversation_prompt(case.messages) for case in golden]
-    candidates = drop_duplicates(
-        candidates, recipe.near_duplicate, dropped, forbidden=forbidden
-    )
+    candidates = drop_duplicates(candidates, recipe.near_duplicate, dropped, forbidden=forbidden)
     candidates = drop_outliers(candidates, recipe.max_outlier_score, recipe.seed, dropped)
     candidates = cap_own_output(candidates, recipe.max_own_share, recipe.seed, dropped)
     candidates = _cap(candidates, recipe, dropped)
@@ -117,9 +115,7 @@ def _without_golden(
     return kept
 
 
-def _cap(
-    candidates: Sequence[Candidate], recipe: Recipe, dropped: Counter[str]
-) -> list[Candidate]:
+def _cap(candidates: Sequence[Candidate], recipe: Recipe, dropped: Counter[str]) -> list[Candidate]:
     if len(candidates) <= recipe.max_examples:
         return list(candidates)
     ranked = sorted(candidates, key=lambda c: digest_of(["cap", recipe.seed, c.row.row_id]))

@@ -17,9 +17,7 @@ from schemas.digests import digest_of
 def split(candidates: Sequence[Candidate], recipe: Recipe) -> list[Split]:
     """The split of each candidate, in the given (canonical) order."""
     groups = _groups(candidates)
-    names = {
-        root: digest_of([recipe.seed, candidates[root].row.row_id]) for root in set(groups)
-    }
+    names = {root: digest_of([recipe.seed, candidates[root].row.row_id]) for root in set(groups)}
     members: dict[int, list[int]] = defaultdict(list)
     for index, root in enumerate(groups):
         members[root].append(index)
@@ -33,7 +31,8 @@ def split(candidates: Sequence[Candidate], recipe: Recipe) -> list[Split]:
     for root in sorted(members, key=names.__getitem__):
         stratum = _stratum(candidates[root])
         total = sum(filled[stratum, part] for part in Split) + len(members[root])
-        part = max(Split, key=lambda p, s=stratum, t=total: shares[p] * t - filled[s, p])
+        lacking = {p: shares[p] * total - filled[stratum, p] for p in Split}
+        part = max(lacking, key=lacking.__getitem__)
         filled[stratum, part] += len(members[root])
         for index in members[root]:
             result[index] = part

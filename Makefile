@@ -1,0 +1,77 @@
+# Every target sets up what it needs. `make help` lists them.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+XDG_CACHE_HOME ?= $(HOME)/.cache
+CACHE := $(XDG_CACHE_HOME)/lorikeet
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export XDG_CACHE_HOME
+export PIP_CACHE_DIR := $(CACHE)/pip
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export HF_HUB_OFFLINE := 1
+export HF_HOME := $(CACHE)/huggingface
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# Two stamps: what runs, and what checks.
+$(VENV)/.runs: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV): downloading Python packages, torch among them (about 3 GB, once)," \
+	  "to $(CACHE)/pip"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "E7105 Python 3.11 or newer is needed, $$($(PYTHON) --version) was found"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --editable '.[broker,train]'
+	@touch $@
+
+$(VENV)/.checks: $(VENV)/.runs
+	@$(BIN)/pip install --quiet --editable '.[broker,train,dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.runs ## Run the loop, closed, on an embedded Kafka broker (ARGS="--seed 1")
+	@$(BIN)/lorikeet demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.checks ## Run the tests (ARGS="-k envelope")
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.checks ## Lint, types, import rules, documents up to date
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m docs.generate --check
+
+.PHONY: docs
+docs: $(VENV)/.checks ## Write what is generated: event schemas, settings, metrics, error codes
+	@$(BIN)/python -m docs.generate
+
+.PHONY: demo-seeds
+demo-seeds: $(VENV)/.checks ## Run the demonstration for five other seeds and without the swap
+	@$(BIN)/python -m tests.demo.seeds $(ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/.checks ## Kill ingest and the relay many times
+	@$(BIN)/python -m pytest -m chaos --override-ini addopts="--import-mode=importlib -s" $(ARGS)
+
+.PHONY: compose-smoke
+compose-smoke: ## Run one loop in the docker compose stack (needs Docker)
+	@docker/smoke.sh
+
+.PHONY: clean
+clean: ## Remove the environment and everything made here
+	rm -rf $(VENV) .lorikeet build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-cache
+clean-cache: ## Remove what was downloaded and the models made on the spot
+	rm -rf "$(CACHE)"
