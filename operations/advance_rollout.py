@@ -60,7 +60,7 @@ class AdvanceRollout:
         names = {"tenant": model.tenant, "model": model.name}
         for arm, found in statistics["success"].items():
             self._meter.set(Metric.ARM_SESSIONS, found.n, arm=arm, **names)
-        decision = self._database.read(lambda c: _decide(c, rollout, statistics, now))
+        decision = self._database.read(lambda c: decide(c, rollout, statistics, now))
         if decision.action is not Action.HOLD:
             state = self._database.write(
                 lambda c: _perform(c, rollout, decision, statistics["success"], now)
@@ -72,12 +72,13 @@ class AdvanceRollout:
         return Tick(rollout.id, rollout.state, decision.action, decision.why)
 
 
-def _decide(
+def decide(
     connection: Connection,
     rollout: Rollout,
     statistics: Mapping[str, Mapping[str, ArmStats]],
     now: datetime,
 ) -> Decision:
+    """What the evidence allows a roll-out to do now."""
     policy = rollout.policy
     if rollout.state is RolloutState.CANDIDATE:
         return _decide_candidate(connection, rollout, now)

@@ -57,6 +57,7 @@ class RelayOutbox:
         prefix: str,
         meter: Meter,
         fault: Callable[[str], None] = lambda _step: None,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._database = database
         self._producer = producer
@@ -66,6 +67,7 @@ class RelayOutbox:
         self._prefix = prefix
         self._meter = meter
         self._fault = fault
+        self._lease_seconds = lease_seconds
         self._epoch: int | None = None
 
     async def __call__(self, clock: Callable[[], datetime]) -> int:
@@ -95,7 +97,7 @@ class RelayOutbox:
     async def _lease(self, now: datetime) -> int | None:
         epoch: int | None = await self._thread(
             lambda: self._database.write(
-                lambda c: leases.acquire(c, LEASE, self._owner, now, LEASE_SECONDS)
+                lambda c: leases.acquire(c, LEASE, self._owner, now, self._lease_seconds)
             )
         )
         return epoch

@@ -57,6 +57,12 @@ class RollbackRequest(_Body):
     actor: str = "api"
 
 
+class ActorRequest(_Body):
+    """Who asks."""
+
+    actor: str = "api"
+
+
 class AbortRequest(_Body):
     """Stop a running roll-out."""
 
@@ -126,6 +132,14 @@ def _add_acting(api: FastAPI, operations: _Operations, guarded: list[Any]) -> No
     @api.post("/v1/tenants/{tenant}/models/{model}/rollback", dependencies=guarded)
     async def rollback(tenant: str, model: str, request: RollbackRequest) -> dict[str, Any]:
         return await operations.rollback(tenant, model, request)
+
+    @api.post("/v1/tenants/{tenant}/models/{model}/versions/{name}/deploy", dependencies=guarded)
+    async def deploy(tenant: str, model: str, name: str, request: ActorRequest) -> dict[str, Any]:
+        return await operations.deploy(tenant, model, name, request)
+
+    @api.post("/v1/rollouts/{rollout_id}/promote", dependencies=guarded)
+    async def promote(rollout_id: str, request: ActorRequest) -> dict[str, Any]:
+        return await operations.promote(rollout_id, request)
 
     @api.post("/v1/rollouts/{rollout_id}/abort", dependencies=guarded)
     async def abort(rollout_id: str, request: AbortRequest) -> dict[str, Any]:
@@ -213,6 +227,19 @@ class _Operations:
             return {"state": str(state), "converged": converged}
 
         return await self._do(work)
+
+    async def deploy(
+        self, tenant: str, model: str, name: str, request: ActorRequest
+    ) -> dict[str, Any]:
+        settings = self._wiring.settings.model(tenant, model)
+        actor = f"user:{request.actor}"
+        work = partial(self._wiring.approve_rollout.start, settings, name, clock(), actor=actor)
+        return {"rollout": await self._do(work)}
+
+    async def promote(self, rollout_id: str, request: ActorRequest) -> dict[str, Any]:
+        actor = f"user:{request.actor}"
+        work = partial(self._wiring.approve_rollout, rollout_id, clock(), actor=actor)
+        return {"state": str(await self._do(work))}
 
     async def keep_converging(self) -> None:
         """Reconcile gateways here too: this process needs no Kafka."""

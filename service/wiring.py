@@ -17,6 +17,7 @@ from consumers.ingest import IngestLoop
 from consumers.kafka import KafkaPublishedEvents, input_topics
 from launchers.local import LocalLauncher
 from operations.advance_rollout import AdvanceRollout
+from operations.approve_rollout import ApproveRollout
 from operations.consider_training import ConsiderTraining
 from operations.converge_gateways import ConvergeGateways
 from operations.count_ledger import CountLedger
@@ -130,6 +131,11 @@ class Wiring:
     def advance_rollout(self) -> AdvanceRollout:
         """A roll-out's tick."""
         return AdvanceRollout(self.database, self.meter)
+
+    @cached_property
+    def approve_rollout(self) -> ApproveRollout:
+        """Start or promote, by hand."""
+        return ApproveRollout(self.database)
 
     @cached_property
     def roll_back(self) -> RollBack:

@@ -67,6 +67,19 @@ def prefix(broker: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real adapter of the tiny base, trained for a moment; `expected.json` lies beside it."""
+    from tests import trainer
+
+    folder = tmp_path_factory.mktemp("adapter")
+    trainer.seal(folder, trainer.tasks(1, 60))
+    short = trainer.SFT.model_copy(update={"max_steps": 40})
+    result = trainer.train(trainer.stage(folder, trainer.spec("train", tiny_base, sft=short)))
+    assert result.ok, result.error
+    return trainer.attempt(folder) / "adapter"
+
+
+@pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demonstration's base model of seed 0, made by the trainer and kept in the cache."""
     from service.demo.base import make_base

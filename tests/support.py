@@ -115,3 +115,47 @@ def row(offset: int = 0, **changes: Any) -> Row:
         "time_source": "event",
     }
     return Row(**{**fields, **changes})
+
+
+def thumb(run: str, value: Any = 1, **changes: Any) -> dict[str, Any]:
+    """`data` of a user's thumb on a run."""
+    data = {
+        "kind": "thumb",
+        "author": "bob",
+        "author_role": "user",
+        "target": {"execution_id": run},
+        "value": value,
+    }
+    return {**data, **changes}
+
+
+def erasure(**subject: Any) -> dict[str, Any]:
+    """`data` of an erasure of a subject."""
+    return {"kind": "erasure", "author": "bob", "author_role": "user", "subject": subject}
+
+
+def telemetry(**changes: Any) -> dict[str, Any]:
+    """`data` of a sample of an agent's health."""
+    data = {
+        "agent_id": "agent",
+        "sampled_at": NOW.isoformat(),
+        "cpu_usage": 0.5,
+        "values": {"q": 3},
+    }
+    return {**data, **changes}
+
+
+def gateway(**changes: Any) -> dict[str, Any]:
+    """`data` of a gateway's answer."""
+    data = {"gateway_id": "g", "model": "m", "adapter": "m-abc", "state": "activated"}
+    return {**data, **changes}
+
+
+def binary(
+    body: dict[str, Any], *, content_type: str = "application/json", offset: int = 0
+) -> Record:
+    """The Kafka record of a structured CloudEvent, written in binary mode."""
+    attributes = {name: value for name, value in body.items() if name != "data"}
+    headers = tuple((f"ce_{name}", str(value).encode()) for name, value in attributes.items())
+    value = json.dumps(body.get("data")).encode()
+    return record(value, offset=offset, headers=(("content-type", content_type.encode()), *headers))

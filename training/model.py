@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,16 @@ def save_adapter(model: PeftModel, folder: Path, base_digest: str) -> None:
     for path in folder.iterdir():
         if path.name not in ADAPTER_FILES:
             path.unlink()
+    _order_config(folder / ADAPTER_FILES[0])
+
+
+def _order_config(path: Path) -> None:
+    """The same adapter has the same bytes: peft writes its sets in a random order."""
+    config = json.loads(path.read_text())
+    for name, value in config.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            config[name] = sorted(value)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def load_adapters(model: PreTrainedModel, adapters: dict[str, str]) -> Any:

@@ -208,6 +208,45 @@ def list_rollouts(config: Config = None, data: Data = None, as_json: AsJson = Fa
     print_table("Roll-outs", ["id", "model", "versions", "state", "share", "success"], rows)
 
 
+@_ROLLOUTS.command(name="start")
+def start(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    version: Annotated[str, typer.Argument(help="A version in STAGING.")],
+    tenant: Tenant = "default",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Begin the roll-out of a version that validation left to a person."""
+    from service.wiring import clock  # noqa: PLC0415
+
+    wiring = _wiring(config, data)
+    settings = wiring.settings.model(tenant, model)
+    actor = f"user:{getpass.getuser()}"
+    made = wiring.approve_rollout.start(settings, version, clock(), actor=actor)
+    typer.echo(f"roll-out {made} of {tenant}/{model} {version} begins")
+
+
+@_ROLLOUTS.command(name="promote")
+def promote(
+    rollout_id: Annotated[str, typer.Argument(help="The roll-out's id.")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Promote a candidate that the evidence allows; refused, with the reason, where it does not."""
+    from service.wiring import clock  # noqa: PLC0415
+    from stores.control import rollouts  # noqa: PLC0415
+
+    wiring = _wiring(config, data)
+    wiring.count_ledger()
+    found = wiring.database.read(lambda c: rollouts.require(c, rollout_id))
+    actor = f"user:{getpass.getuser()}"
+    state = wiring.approve_rollout(rollout_id, clock(), actor=actor)
+    settings = wiring.settings.model(found.tenant, found.model)
+    converged = wiring.converge_gateways(settings, clock)
+    said = "every gateway follows" if converged else "gateways are still being brought along"
+    typer.echo(f"roll-out {rollout_id} is {state}; {said}")
+
+
 @_ROLLOUTS.command(name="abort")
 def abort(
     rollout_id: Annotated[str, typer.Argument(help="The roll-out's id.")],

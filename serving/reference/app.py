@@ -236,7 +236,7 @@ class ReferenceGateway:
         missing = sorted({name for name in named if name} - self.engine.digests.keys())
         if missing:
             raise HTTPException(409, f"not loaded: {', '.join(missing)}")
-        if self.route is None or route.revision >= self.route.revision:
+        if self.route is None or _order(route) >= _order(self.route):
             self.route = route
 
     def models(self) -> dict[str, Any]:
@@ -245,6 +245,11 @@ class ReferenceGateway:
         for name, digest in self.engine.digests.items():
             listed.append({"id": name, "object": "model", "parent": self.model, "root": digest})
         return {"object": "list", "data": listed}
+
+
+def _order(route: Route) -> tuple[str, int]:
+    """Later decisions win; within one moment the higher revision."""
+    return route.valid_from or "", route.revision
 
 
 def build_app(gateway: ReferenceGateway) -> FastAPI:

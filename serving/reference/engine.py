@@ -67,6 +67,10 @@ class Engine:
         if self.digests.pop(name, None) is None:
             raise ValueError(f"the adapter {name} cannot be found")
         self._model.delete_adapter(name)
+        if self.digests:
+            self._model.set_adapter(next(iter(self.digests)))
+        else:  # peft cannot be without any adapter: take it off
+            self._model = self._model.unload()
 
     def prompt(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any]) -> list[int]:
         """Token ids of a conversation that asks for an answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -183,7 +183,7 @@ def set_route(
         update={
             "revision": revision,
             "decision_id": decision_id,
-            "valid_from": now.isoformat(),
+            "valid_from": now.astimezone(UTC).isoformat(timespec="microseconds"),
         }
     )
     values = {

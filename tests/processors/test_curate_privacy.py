@@ -1,0 +1,104 @@
+"""What people and machines are called never reaches a row in clear."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from processors.curation.curate import Curator
+from processors.curation.policy import CurationPolicy
+from schemas.rows import Row
+from tests.support import edit, erasure, event, execution, plan, record, telemetry, thumb
+
+MAIL, CARD, KEY = "ann@x.org", "4111 1111 1111 1111", "sk-" + "a1B2" * 8
+RUN, PLAN, FEEDBACK = "execution.completed", "planning.completed", "feedback.received"
+
+
+def row_of(data: dict[str, Any], kind: str = RUN, key: bytes = b"key") -> Row:
+    return Curator("c", CurationPolicy(hmac_key=key)).row(record(event(kind, data)))
+
+
+def test_users_sessions_and_authors_are_hidden_and_still_told_apart() -> None:
+    row = row_of(execution(user_id="ann", session_id="ann"))
+    assert "ann" not in repr(row)
+    assert row.user != row.session
+    assert len(row.user or "") == 32
+    assert row_of(execution(user_id="bob")).user != row.user
+    assert row_of(execution(user_id="ann")).user == row.user
+    assert row_of(execution()).user is None
+    author = row_of(thumb("r", author="ann"), FEEDBACK)
+    assert author.author not in (None, "ann", row.user)
+
+
+def test_tenants_and_keys_separate_equal_names() -> None:
+    users = {
+        row_of(execution(user_id="ann", **tenant), key=key).user
+        for tenant in ({}, {"tenant_id": "a"}, {"tenant_id": "b"})
+        for key in (b"key", b"other")
+    }
+    assert len(users) == 6
+
+
+def test_no_two_parts_can_be_shifted_into_each_other() -> None:
+    left = row_of(execution(tenant_id="a", user_id="b"))
+    right = row_of(execution(tenant_id="ab", user_id=""))
+    assert left.user != right.user
+
+
+def test_a_subject_is_hidden_like_the_rows_it_names() -> None:
+    run = row_of(execution(user_id="ann", session_id="s1"))
+    by_user = json.loads(row_of(erasure(user_id="ann"), FEEDBACK).subject or "")
+    by_session = json.loads(row_of(erasure(session_id="s1"), FEEDBACK).subject or "")
+    assert (by_user, by_session) == ({"user": run.user}, {"session": run.session})
+
+
+SPEAKING: list[tuple[str, dict[str, Any]]] = [
+    (RUN, execution(messages=[{"role": "user", "content": f"{MAIL} {CARD}"}])),
+    (RUN, execution(messages=[{"role": "tool", "content": [{"type": "text", "text": MAIL}]}])),
+    (RUN, execution(messages=[{"role": "assistant", "tool_calls": [
+        {"function": {"name": "mail", "arguments": json.dumps({"to": [MAIL], "n": {"k": KEY}})}}]}])),
+    (RUN, execution(messages=[{"role": "assistant", "tool_calls": [
+        {"name": "mail", "arguments": f"to {MAIL}, {CARD}"}]}])),
+    (RUN, execution(messages=[], task={"prompt": MAIL}, outcome={"status": "success", "answer": KEY})),
+    (RUN, execution(task={"prompt": "x", "reference": {"card": [CARD]}})),
+    (RUN, execution(artifacts=[{"id": "a", "content": MAIL, "uri": f"s3://{KEY}"}])),
+    (RUN, execution(tools=[{"name": "t", "description": f"ask {MAIL}"}])),
+    (PLAN, plan(goal=f"write {MAIL}", steps=[{"id": "a", "arguments": {"card": CARD}}])),
+    (FEEDBACK, edit("r", [{"name": "mail", "arguments": {"to": MAIL}}])),
+    (FEEDBACK, {**edit("r", []), "messages": None, "answer": {"card": CARD}}),
+    (FEEDBACK, thumb("r", kind="comment", comment=f"call {MAIL}")),
+    ("telemetry.sampled", telemetry(note={"who": MAIL})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "data"), SPEAKING, ids=lambda value: str(value)[:30])
+def test_text_is_redacted_wherever_it_stands(kind: str, data: dict[str, Any]) -> None:
+    row = row_of(data, kind)
+    assert row.disposition != "dead_letter"
+    assert "_1>" in (row.content or "")
+    for secret in (MAIL, CARD, KEY, "4111"):
+        assert secret not in repr(row)
+    if row.type != "telemetry.sampled":
+        assert row.pii
+        assert set(json.loads(row.pii)) <= {"EMAIL", "CARD", "KEY"}
+
+
+def test_the_same_person_is_the_same_placeholder_throughout_a_trace() -> None:
+    turns = [
+        {"role": "user", "content": f"mail {MAIL} and bob@x.org"},
+        {"role": "assistant", "tool_calls": [{"name": "mail", "arguments": {"to": MAIL}}]},
+    ]
+    content = json.loads(row_of(execution(messages=turns)).content or "")
+    assert content["messages"][0]["content"] == "mail <EMAIL_1> and <EMAIL_2>"
+    assert content["messages"][1]["tool_calls"][0]["arguments"] == {"to": "<EMAIL_1>"}
+
+
+def test_prompts_that_differ_in_personal_data_alone_are_one_prompt() -> None:
+    def digest(mail: str) -> str | None:
+        return row_of(
+            execution(messages=[{"role": "user", "content": f"mail {mail}"}])
+        ).prompt_digest
+
+    assert digest("ann@x.org") == digest("bob@y.org") != digest("nobody")

@@ -1,0 +1,106 @@
+"""Redaction: what is found, and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from processors.curation.redact import Redactor, luhn
+
+B64 = "Ab3_" * 10
+FOUND = {
+    "OpenAI key": ("KEY", "sk-" + "a1B2" * 8),
+    "OpenAI project key": ("KEY", "sk-proj-" + "a1B2" * 8),
+    "Anthropic key": ("KEY", "sk-ant-" + "a1B2" * 8),
+    "GitHub token": ("KEY", "ghp_" + "a1B2" * 9),
+    "AWS key": ("KEY", "AKIA" + "A1B2" * 4),
+    "Slack token": ("KEY", "xoxb-1234567890-abc"),
+    "Google key": ("KEY", "AIza" + "a1B2c" * 7),
+    "GitLab token": ("KEY", "glpat-" + "a1B2" * 5),
+    "Hugging Face token": ("KEY", "hf_" + "a1B2" * 8),
+    "JWT": ("KEY", f"eyJ{B64}.{B64}.{B64}"),
+    "mail": ("EMAIL", "ann.lee+trips@mail.example.co.uk"),
+    "IBAN, compact": ("IBAN", "DE89370400440532013000"),
+    "IBAN, spaced": ("IBAN", "GB29 NWBK 6016 1331 9268 19"),
+    "IBAN, length a multiple of four": ("IBAN", "BE68 5390 0754 7034"),
+    "Visa": ("CARD", "4111 1111 1111 1111"),
+    "Visa of 13 digits": ("CARD", "4222222222222"),
+    "Mastercard, dashed": ("CARD", "5555-5555-5555-4444"),
+    "American Express": ("CARD", "3782 822463 10005"),
+    "Diners": ("CARD", "30569309025904"),
+    "19 digits": ("CARD", "6304000000000000000"),
+    "social security number": ("SSN", "123-45-6789"),
+    "IPv4": ("IP", "192.168.0.254"),
+    "phone, international": ("PHONE", "+33 1 23 45 67 89"),
+    "phone, with an area code": ("PHONE", "+1 (415) 555-2671"),
+    "phone, national": ("PHONE", "(415) 555-2671"),
+}
+KEPT = {
+    "a number that fails Luhn": "4111 1111 1111 1112",
+    "an order number of 12 digits": "411111111111",
+    "an IBAN with a wrong check": "DE89370400440532013001",
+    "an IBAN too short": "NO9386011117",
+    "area 000": "000-45-6789",
+    "area 666": "666-45-6789",
+    "area 9xx": "900-45-6789",
+    "group 00": "123-00-6789",
+    "serial 0000": "123-45-0000",
+    "an octet over 255": "256.1.1.1",
+    "an octet with a leading zero": "010.1.1.1",
+    "a version": "1.2.3",
+    "a date": "2026-03-01 12:30:45",
+    "a price": "USD 1,234,567.89",
+    "a mention": "@ann",
+    "a mail without a domain": "ann@localhost",
+    "a short key": "sk-abc",
+    "words with hyphens": "task-management-and-something-else, disk-encryption-of-laptops",
+    "a commit": "f1aa7e679b4053f7b3c376c5dc1e6e84f97cfae4",
+    "an UUID": "0b0fcd0e-2d3c-4dd1-9d19-1a5d0a9fbd3a",
+    "a placeholder": "<EMAIL_1> wrote to <CARD_2>",
+}
+BESIDE = {
+    "expiry": ("pay 4111 1111 1111 1111 12/27", "pay <CARD_1> 12/27"),
+    "compact, expiry": ("4111111111111111 12 27", "<CARD_1> 12 27"),
+    "security code": ("4111 1111 1111 1111 123", "<CARD_1> 123"),
+    "amount before": ("2 4111111111111111", "2 <CARD_1>"),
+    "both": ("12 4111-1111-1111-1111 7", "12 <CARD_1> 7"),
+    "currency": ("to BE68539007547034 EUR 100", "to <IBAN_1> EUR 100"),
+    "a word in capitals": ("BE68 5390 0754 7034 PAID", "<IBAN_1> PAID"),
+    "an escaped line break": (r"A=1\nsk-" + "a1B2" * 8, r"A=1\n<KEY_1>"),
+    "punctuation": ("(ann@x.org), 10.0.0.1.", "(<EMAIL_1>), <IP_1>."),
+    "other scripts": ("почта ann@x.org，电话 +33 123456789。", "почта <EMAIL_1>，电话 <PHONE_1>。"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_each_kind_is_found(name: str) -> None:
+    kind, text = FOUND[name]
+    trace = Redactor().trace()
+    assert trace.text(f"it is {text}, keep it") == f"it is <{kind}_1>, keep it"
+    assert dict(trace.counts) == {kind: 1}
+    assert Redactor().trace().text(text) == f"<{kind}_1>"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_only_looks_like_it_is_kept(name: str) -> None:
+    trace = Redactor().trace()
+    assert trace.text(f"it is {KEPT[name]} ok") == f"it is {KEPT[name]} ok"
+    assert not trace.counts
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_stands_beside_a_finding_neither_hides_it_nor_goes_with_it(name: str) -> None:
+    text, expected = BESIDE[name]
+    assert Redactor().trace().text(text) == expected
+
+
+@pytest.mark.parametrize("place", range(16))
+def test_luhn_finds_every_wrong_digit(place: int) -> None:
+    number = "4539578763621486"
+    assert luhn(number)
+    wrong = [number[:place] + d + number[place + 1 :] for d in "0123456789" if d != number[place]]
+    assert not any(map(luhn, wrong))
+
+
+def test_luhn_finds_swapped_neighbours() -> None:
+    assert not luhn("4539578763621468")
+    assert luhn("0000000000000000")

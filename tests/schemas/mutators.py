@@ -1,0 +1,117 @@
+"""Real-shaped events and the ways in which a fuzzer spoils them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from schemas.records import Record
+from tests.support import (
+    binary,
+    edit,
+    erasure,
+    event,
+    execution,
+    gateway,
+    plan,
+    record,
+    telemetry,
+    thumb,
+)
+
+NESTED = {"id": "1", "type": "function", "function": {"name": "book", "arguments": '{"to":"lyon"}'}}
+SHAPES: list[dict[str, Any]] = [
+    event("execution.completed", execution(model={"name": "m", "arm": "candidate"}, tenant_id="t")),
+    event("execution.completed", execution(metrics={"cost_usd": 0.1}, labels={"a": "b"})),
+    event(
+        "execution.completed",
+        execution(messages=[{"role": "assistant", "content": None, "tool_calls": [NESTED]}]),
+        time=None,
+    ),
+    event("planning.completed", plan(score=0.5, replans=1)),
+    event("feedback.received", edit("run", [NESTED])),
+    event("feedback.received", thumb("run", -1)),
+    event("feedback.received", erasure(source="urn:x", execution_id="r")),
+    event("telemetry.sampled", telemetry()),
+    event("gateway.adapter", gateway()),
+    event("com.acme.other", {"anything": [1, {"goes": None}]}),
+]
+SPICE: list[Any] = [
+    *(None, True, 0, -1, 70, 10**30, 1e308, "", "\0", "é" * 9, "NaN", [], {}, [[]]),
+    *({"a": {"b": 1}}, "2026-01-01", "2026-01-01T00:00:00Z", "[" * 300, "1.0", "success"),
+]
+Dice = random.Random
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) below a value."""
+    if not isinstance(value, (dict, list)):
+        return []
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    return [(value, key) for key in keys] + [p for key in keys for p in places(value[key])]
+
+
+def _spiced(body: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    container, key = dice.choice(places(body))
+    container[key] = dice.choice(SPICE)
+    return body
+
+
+def _dropped(body: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    container, key = dice.choice(places(body))
+    del container[key]
+    return body
+
+
+def _grown(body: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    data = body["data"]
+    change: dict[str, Any] = dice.choice(
+        [
+            {"messages": [{"role": "user", "content": "x"}] * 60},
+            {"tenant_id": "other"},
+            {"steps": [{"id": "a", "depends_on": ["b"]}, {"id": "b", "depends_on": ["a"]}]},
+            {"note": json.loads("[" * 30 + "]" * 30)},
+            {"note": "x" * 30_000},
+        ]
+    )
+    outside: dict[str, Any] = dice.choice([{"tenantid": "t"}, {"dataref": "s3://b"}, {"x": "y"}])
+    return {**body, **outside, "data": {**data, **change}}
+
+
+def _flipped(value: bytes, dice: Dice) -> bytes:
+    place = dice.randrange(len(value))
+    return value[:place] + bytes([dice.randrange(256)]) + value[place + 1 :]
+
+
+def _cut(value: bytes, dice: Dice) -> bytes:
+    start = dice.randrange(len(value))
+    return value[:start] + value[start + dice.randrange(1, 9) :]
+
+
+def _doubled(value: bytes, dice: Dice) -> bytes:
+    start = dice.randrange(len(value))
+    return value[: start + dice.randrange(1, 40)] + value[start:]
+
+
+SHAPERS: list[Callable[[dict[str, Any], Dice], dict[str, Any]]] = [_spiced, _dropped, _grown]
+BYTES: list[Callable[[bytes, Dice], bytes]] = [_flipped, _cut, _doubled]
+
+
+def mutated(dice: Dice) -> Record:
+    """A record that may be spoiled in its shape, its bytes, its headers, or not at all."""
+    body = copy.deepcopy(dice.choice(SHAPES))
+    for _ in range(dice.choice([0, 1, 1, 2])):
+        body = dice.choice(SHAPERS)(body, dice) if isinstance(body.get("data"), dict) else body
+    found = record(body) if dice.random() < 0.5 else binary(body)
+    value, headers = found.value or b"", list(found.headers)
+    if dice.random() < 0.4:
+        value = dice.choice(BYTES)(value, dice)
+    if headers and dice.random() < 0.2:
+        name, text = headers.pop(dice.randrange(len(headers)))
+        headers.append((name, dice.choice([b"", None, b"\xff", (text or b"")[:-1]])))
+    strange = dice.random()
+    whole = None if strange < 0.02 else b"\0" + value if strange < 0.04 else value
+    return found._replace(value=whole, headers=tuple(headers))

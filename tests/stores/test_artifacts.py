@@ -1,0 +1,179 @@
+"""Objects, signatures, sealed datasets: whole or not there, and never silently changed."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from schemas.datasets import Example, GoldenCase, Manifest, Recipe, Split
+from schemas.digests import folder_digests
+from schemas.errors import Code, Unrecoverable
+from stores.artifacts.objects import ObjectFolder
+from stores.artifacts.signing import Signer, secret_key
+from stores.datasets.parquet import MANIFEST, DatasetStore
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> ObjectFolder:
+    return ObjectFolder(f"file://{tmp_path / 'objects'}")
+
+
+def folder_of(path: Path, **files: str) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (path / name).write_text(text)
+    return path
+
+
+def test_a_folder_comes_back_only_with_its_digests(tmp_path: Path, objects: ObjectFolder) -> None:
+    source = folder_of(tmp_path / "a", weights="1", config="2")
+    digests = objects.put_folder("x/files", source)
+    objects.fetch_folder("x/files", tmp_path / "b", digests)
+    assert folder_digests(tmp_path / "b") == digests
+    objects.put("x/files/weights", b"changed")
+    with pytest.raises(Unrecoverable) as caught:
+        objects.fetch_folder("x/files", tmp_path / "c", digests)
+    assert caught.value.code is Code.DIGEST_MISMATCH
+
+
+@pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://other/key", "{root}/../escape"])
+def test_an_address_outside_the_root_is_refused(objects: ObjectFolder, uri: str) -> None:
+    with pytest.raises(Unrecoverable):
+        objects.key(uri.format(root=objects.root))
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "remove"])
+def test_a_signature_notices_every_change(tmp_path: Path, change: str) -> None:
+    folder = folder_of(tmp_path / "adapter", weights="1", config="2")
+    signer = Signer(tmp_path / "keys")
+    signature = tmp_path / "adapter.sig"
+    signer.sign(folder, signature)
+    signer.verify(folder, signature)
+    if change == "edit":
+        (folder / "weights").write_text("3")
+    elif change == "add":
+        (folder / "extra").write_text("3")
+    else:
+        (folder / "config").unlink()
+    with pytest.raises(Unrecoverable) as caught:
+        signer.verify(folder, signature)
+    assert caught.value.code is Code.BAD_SIGNATURE
+
+
+def test_a_foreign_key_does_not_verify(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "adapter", weights="1")
+    Signer(tmp_path / "ours").sign(folder, tmp_path / "sig")
+    with pytest.raises(Unrecoverable):
+        Signer(tmp_path / "theirs").verify(folder, tmp_path / "sig")
+    with pytest.raises(Unrecoverable):
+        Signer(tmp_path / "ours").verify(folder, tmp_path / "missing")
+
+
+def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "hmac.key"
+    assert secret_key(path) == secret_key(path)
+    assert len(secret_key(path)) == 32
+    Signer(tmp_path / "keys")
+    for name in ("hmac.key", "signing.pem"):
+        mode = stat.S_IMODE((tmp_path / "keys" / name).stat().st_mode)
+        assert mode == 0o600
+
+
+def example(number: int, split: Split) -> Example:
+    return Example(
+        row_id=f"c:t:0:{number}",
+        label_row=None,
+        split=split,
+        weight=1.25,
+        messages=(
+            {"role": "user", "content": f"question {number}"},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"name": "f", "arguments": {"z": 1, "a": 2}}],
+            },
+        ),
+        tools=({"name": "f"},),
+        prompt_digest="p",
+        task=f"t{number}",
+        session=None,
+        user="u",
+        domain="d",
+        task_type=None,
+        kind="run",
+        adapter_digest=None,
+        quality=90.0,
+    )
+
+
+def manifest(digest: str = "abc") -> Manifest:
+    return Manifest(
+        digest=digest,
+        version="1.0.0",
+        tenant="default",
+        model="m",
+        recipe=Recipe(),
+        offsets={},
+        counts={},
+        dropped={},
+        golden=None,
+        files={},
+        libraries={},
+    )
+
+
+def test_a_dataset_comes_back_as_it_was_sealed(tmp_path: Path, objects: ObjectFolder) -> None:
+    store = DatasetStore(objects)
+    examples = [example(i, Split.TEST if i == 3 else Split.TRAIN) for i in range(4)]
+    written = store.write(examples, manifest())
+    assert store.examples("abc") == examples
+    assert list(store.examples("abc")[0].messages[1]["tool_calls"][0]["arguments"]) == ["z", "a"]
+    assert store.write([], manifest()) == written, "sealing again changes nothing"
+    assert store.fetch("abc", tmp_path / "copy") == written
+    assert set(folder_digests(tmp_path / "copy")) == {*written.files, MANIFEST}
+
+
+def test_a_changed_shard_is_noticed(objects: ObjectFolder) -> None:
+    store = DatasetStore(objects)
+    store.write([example(0, Split.TRAIN)], manifest())
+    objects.put("datasets/abc/train.parquet", objects.get("datasets/abc/test.parquet"))
+    with pytest.raises(Unrecoverable) as caught:
+        store.examples("abc")
+    assert caught.value.code is Code.DATASET_CORRUPT
+
+
+def test_without_its_manifest_a_dataset_is_not_there(
+    objects: ObjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DatasetStore(objects)
+    real = objects.put
+
+    def crash_before_the_manifest(key: str, data: bytes) -> None:
+        if key.endswith(MANIFEST):
+            raise RuntimeError("power cut")
+        real(key, data)
+
+    monkeypatch.setattr(objects, "put", crash_before_the_manifest)
+    with pytest.raises(RuntimeError):
+        store.write([example(0, Split.TRAIN)], manifest())
+    monkeypatch.undo()
+    with pytest.raises(Unrecoverable) as caught:
+        store.manifest("abc")
+    assert caught.value.code is Code.NO_SUCH_DATASET
+    store.write([example(0, Split.TRAIN)], manifest())
+    assert len(store.examples("abc")) == 1
+
+
+def test_a_golden_set_is_named_by_its_content(objects: ObjectFolder) -> None:
+    store = DatasetStore(objects)
+    case = GoldenCase(
+        case_id="1", task="t", prompt_digest="p", messages=[], expected={"role": "assistant"}
+    )
+    digest, _ = store.write_golden([case])
+    assert store.golden(digest) == [case]
+    assert store.write_golden([case, case])[0] != digest
+    objects.put(f"golden/{digest}/cases.jsonl", b"")
+    with pytest.raises(Unrecoverable):
+        store.golden(digest)
