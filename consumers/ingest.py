@@ -167,11 +167,10 @@ class IngestLoop:
         known = self._batch.claim(mine)
         unknown = []
         for tp, offset in known.items():
-            if offset is None:
+            self._consumer.seek(KafkaPartition(*tp), offset or 0)
+            if offset is None:  # its log may begin later than at 0: looked up before it is fetched
                 self._consumer.pause(KafkaPartition(*tp))
                 unknown.append(tp)
-            else:
-                self._consumer.seek(KafkaPartition(*tp), offset)
         self._buffers = {tp: _Buffer(next_offset=known[tp] or 0) for tp in mine}
         self._since = None
         self._meter.count(Metric.REBALANCES)

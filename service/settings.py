@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from consumers.settings import ControlSettings, IngestSettings
 from operations.settings import ModelSettings
 from processors.curation.policy import CurationPolicy
+from processors.curation.redact import Redactor
 from schemas.envelope import Limits
 from schemas.errors import Code, Unrecoverable
 from service.places import Places, default_data
@@ -62,14 +71,20 @@ class CurationSettings(_Part):
     dedupe_days: Seconds = 7.0
     """How long the same tenant, source and id count as a duplicate within a partition."""
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 1024 * 1024
-    """Largest event."""
+    """Largest event, in bytes."""
     max_messages: Annotated[int, Field(ge=1)] = 2_000
     """Longest trace, in messages."""
     max_depth: Annotated[int, Field(ge=1)] = 64
     """Deepest JSON."""
 
+    @field_validator("identifiers")
+    @classmethod
+    def _can_be_compiled(cls, patterns: dict[str, str]) -> dict[str, str]:
+        Redactor(patterns)
+        return patterns
+
     def policy(self, key: bytes) -> CurationPolicy:
-        """The same as ingest's own type. Raises ValueError for a pattern that is not RE2."""
+        """The same as ingest's own type, with the key that hides users and sessions."""
         return CurationPolicy(
             hmac_key=key,
             limits=Limits(self.max_bytes, self.max_messages, self.max_depth),

@@ -191,18 +191,13 @@ class Wiring:
     def ingest_batch(self, cluster: str) -> IngestBatch:
         """Ingest's decisions and commits."""
         places = self.settings.places
-        key = secret_key(places.keys / "hmac.key")
-        try:
-            policy = self.settings.curation.policy(key)
-            return IngestBatch(
-                DeltaLedgerWriter(places.ledger, cluster),
-                DeltaLedgerReader(places.ledger),
-                cluster,
-                policy,
-                self.meter,
-            )
-        except ValueError as error:
-            raise Unrecoverable(Code.BAD_SETTINGS, f"curation.identifiers: {error}") from error
+        return IngestBatch(
+            DeltaLedgerWriter(places.ledger, cluster),
+            DeltaLedgerReader(places.ledger),
+            cluster,
+            self.settings.curation.policy(secret_key(places.keys / "hmac.key")),
+            self.meter,
+        )
 
     def ingest_loop(self, cluster: str, producer: KafkaProducer) -> IngestLoop:
         """The consumer that drives ingest."""

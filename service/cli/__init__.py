@@ -6,7 +6,6 @@ import os
 import sys
 from typing import NoReturn
 
-import click
 import typer
 
 from schemas.errors import LorikeetError
@@ -37,15 +36,10 @@ def main() -> NoReturn:
     if debug:
         os.environ["LORIKEET_DEBUG"] = "1"
     try:
-        code = app(standalone_mode=False)
+        app()
     except LorikeetError as error:
         if debug:
             raise
         print(f"lorikeet: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(_USER_ERROR)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(_USER_ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(0)
