@@ -15,6 +15,7 @@ from operations.settings import ModelSettings
 from processors.rollout.decide import Action, Decision
 from schemas.errors import Code, Unrecoverable
 from schemas.rollouts import RolloutState, Stage
+from schemas.telemetry import Meter, Metric
 from schemas.verdicts import Verdict
 from stores.control import outbox, registry, rollouts
 from stores.control.database import Database
@@ -26,8 +27,9 @@ BASE = "base"
 class RollBack:
     """Returns traffic to an earlier version, at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, meter: Meter) -> None:
         self._database = database
+        self._meter = meter
 
     def stop(self, rollout_id: str, now: datetime, *, actor: str, reason: str) -> RolloutState:
         """Abort a roll-out: from a canary it counts as a rollback, since users met it."""
@@ -39,7 +41,10 @@ class RollBack:
             act = roll_back_canary if rollout.state is RolloutState.CANARY else abort
             return act(connection, rollout, version, decision, {}, now, actor)
 
-        return self._database.write(work)
+        state = self._database.write(work)
+        found = self._database.read(lambda c: rollouts.require(c, rollout_id))
+        self._count(found.tenant, found.model, state)
+        return state
 
     def __call__(
         self,
@@ -58,7 +63,12 @@ class RollBack:
         running = self._database.read(lambda c: rollouts.running(c, model.tenant, model.name))
         if running is not None:
             self.stop(running.id, now, actor=actor, reason=reason)
-        return self._database.write(lambda c: _return(c, model, now, actor, reason, to))
+        wanted = self._database.write(lambda c: _return(c, model, now, actor, reason, to))
+        self._count(model.tenant, model.name, RolloutState.ROLLED_BACK)
+        return wanted
+
+    def _count(self, tenant: str, model: str, state: RolloutState) -> None:
+        self._meter.count(Metric.ROLLOUTS, tenant=tenant, model=model, state=state.value)
 
 
 def _return(

@@ -140,7 +140,7 @@ class Wiring:
     @cached_property
     def roll_back(self) -> RollBack:
         """Stop or return, by hand."""
-        return RollBack(self.database)
+        return RollBack(self.database, self.meter)
 
     @cached_property
     def converge_gateways(self) -> ConvergeGateways:

@@ -4,7 +4,8 @@ Phases are told apart by facts that the events carry, not by what the simulator 
 
     before drift      runs whose tool definitions are those of the first run
     after drift       runs with other definitions, until the first `model.candidate`
-    after promotion   runs by the promoted adapter, from `model.converged` to the next candidate
+    after promotion   runs by the promoted adapter, from `model.converged` until the window of the
+                      next dataset begins
     after rollback    runs by the version that was returned to, from `model.converged` on
 
 Without a promotion the runs after the candidate was archived are halved instead.
@@ -61,7 +62,8 @@ def build_report(
         ),
         key=lambda run: run.at,
     )
-    phases = split_phases(runs, events)
+    later = manifests[1].recipe.since if len(manifests) > 1 else None
+    phases = split_phases(runs, events, later)
     return {
         "duration_s": round(seconds, 1),
         "events": {"received": received, **counts},
@@ -75,8 +77,10 @@ def build_report(
     }
 
 
-def split_phases(runs: Sequence[Run], events: Sequence[Event]) -> dict[str, list[Run]]:
-    """Runs by phase; a phase that did not come is empty."""
+def split_phases(
+    runs: Sequence[Run], events: Sequence[Event], later: datetime | None
+) -> dict[str, list[Run]]:
+    """Runs by phase; a phase that did not come is empty. `later`: the second dataset's window."""
     first = runs[0].tools if runs else None
     drift = next((run.at for run in runs if run.tools != first), None)
     candidates = [_decided(event) for event in _of(events, lifecycle.CANDIDATE)]
@@ -84,8 +88,8 @@ def split_phases(runs: Sequence[Run], events: Sequence[Event]) -> dict[str, list
     after = [run for run in runs if drift is not None and run.at >= drift]
     drifted = [run for run in after if not candidates or run.at < candidates[0]]
     promoted = _served_after(after, events, lifecycle.PROMOTED)
-    if promoted and len(candidates) > 1:
-        promoted = [run for run in promoted if run.at < candidates[1]]
+    if later is not None:
+        promoted = [run for run in promoted if run.at < later]
     restored = _served_after(after, events, lifecycle.ROLLED_BACK)
     if not _of(events, lifecycle.PROMOTED):
         promoted, restored = _halves(after, events)

@@ -224,7 +224,9 @@ def test_a_rollback_is_restored_within_seconds(
         rollout = here.store.write(
             lambda c: rollouts.move(c, rollout, state, NOW, ACTOR, "x", canary_at=NOW)
         )
-    RollBack(here.store).stop(rollout.id, datetime.now(UTC), actor="user:me", reason="harm")
+    RollBack(here.store, NoMeter()).stop(
+        rollout.id, datetime.now(UTC), actor="user:me", reason="harm"
+    )
     assert here()
     event = here.events(lifecycle.ROLLED_BACK)[0]
     converged = here.events(lifecycle.CONVERGED)[-1]

@@ -217,7 +217,7 @@ def _promoted(store: Database, version: str) -> None:
 def test_a_promoted_model_returns_to_the_one_before(store: Database) -> None:
     _promoted(store, "1.0.0")
     _promoted(store, "1.1.0")
-    roll_back = RollBack(store)
+    roll_back = RollBack(store, NoMeter())
     assert roll_back(MODEL, NOW, actor="user:me", reason="complaints") == "1.0.0"
     champion = store.read(lambda c: registry.champion(c, *KEY))
     assert champion is not None
@@ -248,7 +248,7 @@ def test_a_rollback_refuses_what_may_not_serve(
     store.write(lambda c: register(c, "0.9.0", **changes))
     _promoted(store, "1.0.0")
     with pytest.raises(Unrecoverable) as caught:
-        RollBack(store)(MODEL, NOW, actor="user:me", reason="x", to="0.9.0")
+        RollBack(store, NoMeter())(MODEL, NOW, actor="user:me", reason="x", to="0.9.0")
     assert caught.value.code is code
 
 
@@ -256,7 +256,7 @@ def test_stopping_by_hand_is_a_rollback_once_users_met_it(store: Database) -> No
     first = begin(store)
 
     def stop(rollout: str) -> RolloutState:
-        return RollBack(store).stop(rollout, NOW, actor="user:me", reason="no")
+        return RollBack(store, NoMeter()).stop(rollout, NOW, actor="user:me", reason="no")
 
     assert stop(first) is RolloutState.ABORTED
     second = store.write(lambda c: canary(c, "1.1.0"))
