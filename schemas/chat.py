@@ -8,9 +8,15 @@ parse as one, and as the original text where they do not.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
+
+T = TypeVar("T")
+Items = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is refused at its first bad item, so that no event fills the memory with errors."""
 
 
 class Frozen(BaseModel):
@@ -23,10 +29,18 @@ def _parse_arguments(value: Any) -> Any:
     if not isinstance(value, str):
         return {} if value is None else value
     try:
-        parsed = json.loads(value)
+        parsed = _json(value)
     except ValueError:
         return value
     return parsed if isinstance(parsed, dict) else value
+
+
+def _json(text: str) -> Any:
+    """JSON as the standard has it. Raises ValueError for NaN, lone surrogates and deep nesting too.
+
+    `json.loads` takes the first two and ends in RecursionError on the third.
+    """
+    return from_json(text, allow_inf_nan=False)
 
 
 class ToolCall(Frozen):
@@ -49,7 +63,7 @@ class Message(Frozen):
 
     role: str
     content: str | list[Any] | None = None
-    tool_calls: list[Annotated[ToolCall, BeforeValidator(_flatten)]] | None = None
+    tool_calls: Items[Annotated[ToolCall, BeforeValidator(_flatten)]] | None = None
     tool_call_id: str | None = None
     name: str | None = None
     error: bool | None = None
@@ -81,6 +95,17 @@ class Message(Frozen):
         return turn
 
 
+def first_answer(turns: Sequence[Mapping[str, Any]]) -> int:
+    """Where the answering begins: the first assistant turn after the first user turn.
+
+    A greeting before anybody asked is no answer. Without a user turn it is the first assistant turn;
+    without an answer the number of turns.
+    """
+    roles = [turn["role"] for turn in turns]
+    asked = roles.index("user") if "user" in roles else 0
+    return roles.index("assistant", asked) if "assistant" in roles[asked:] else len(roles)
+
+
 def template_turn(turn: dict[str, Any]) -> dict[str, Any]:
     """A canonical turn in the shape that Hugging Face chat templates read (nested tool calls)."""
     if not turn.get("tool_calls"):
@@ -108,16 +133,20 @@ def answer_text(turn: dict[str, Any]) -> str:
 
 def parse_answer(text: str) -> dict[str, Any]:
     """The inverse of `answer_text`: a canonical assistant turn, tool calls if every line is one."""
-    calls: list[dict[str, Any]] = []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        try:
-            call = json.loads(line)
-        except ValueError:
-            return {"role": "assistant", "content": text}
-        if not (isinstance(call, dict) and isinstance(call.get("name"), str)):
-            return {"role": "assistant", "content": text}
-        arguments = call.get("arguments")
-        calls.append({"name": call["name"], "arguments": arguments or {}})
-    if not calls:
+    calls = [_call(line) for line in map(str.strip, text.split("\n")) if line]
+    if not calls or None in calls:
         return {"role": "assistant", "content": text}
     return {"role": "assistant", "content": "", "tool_calls": calls}
+
+
+def _call(line: str) -> dict[str, Any] | None:
+    """The tool call that a line is; None if it is none."""
+    try:
+        found = _json(line)
+    except ValueError:
+        return None
+    if not (isinstance(found, dict) and isinstance(found.get("name"), str)):
+        return None
+    arguments = {} if found.get("arguments") is None else found["arguments"]
+    known = isinstance(arguments, (dict, str))
+    return {"name": found["name"], "arguments": arguments} if known else None

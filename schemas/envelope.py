@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,9 +29,10 @@ from schemas.records import Record
 _REQUIRED = ("specversion", "id", "source", "type")
 _ANY_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 _ATTRIBUTES: TypeAdapter[Attributes] = TypeAdapter(Attributes)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_INNERMOST = re.compile(rb"\[\]|\{\}")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
+_STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
+_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
 _TAGS = {*EVENT_CLASSES, "unknown"}
 
 
@@ -45,7 +47,8 @@ class Limits:
 
 def decode(record: Record, limits: Limits = Limits()) -> InputEvent:
     """The event inside a record. Raises InvalidEvent with a code for whatever cannot be read."""
-    value = record.value
+    value, headers = record.value, _headers(record)
+    _refuse_dataref(headers.get("ce_dataref"))
     if not value:
         raise InvalidEvent(Code.EMPTY, "tombstone" if value is None else "zero bytes")
     if len(value) > limits.max_bytes:
@@ -54,7 +57,8 @@ def decode(record: Record, limits: Limits = Limits()) -> InputEvent:
         raise InvalidEvent(Code.REGISTRY_FRAMING, "the value begins with byte 0")
     if _too_deep(value, limits.max_depth):
         raise InvalidEvent(Code.TOO_DEEP, f"deeper than {limits.max_depth}")
-    headers = _headers(record)
+    if _NOT_A_NUMBER.search(value) and _NOT_A_NUMBER.search(_STRING.sub(b"", value)):
+        raise InvalidEvent(Code.NOT_JSON, "JSON has no NaN and no Infinity")
     structured = headers.get("content-type", "").lower().startswith("application/cloudevents")
     if structured or not any(name.startswith("ce_") for name in headers):
         event = _structured(value, headers)
@@ -71,8 +75,10 @@ def tenant_of(event: InputEvent) -> str:
 
 
 def _headers(record: Record) -> dict[str, str]:
+    """The headers that CloudEvents gives a meaning; those of others may be any bytes."""
+    named = [(name.lower(), raw or b"") for name, raw in record.headers]
     try:
-        return {name.lower(): (raw or b"").decode() for name, raw in record.headers}
+        return {n: raw.decode() for n, raw in named if n == "content-type" or n.startswith("ce_")}
     except UnicodeDecodeError as error:
         raise InvalidEvent(Code.NOT_JSON, f"a header is not UTF-8: {error.reason}") from None
 
@@ -84,7 +90,11 @@ def _structured(value: bytes, headers: dict[str, str]) -> InputEvent:
     try:
         event: InputEvent = STRUCTURED.validate_json(value)
     except ValidationError as error:
-        raise _invalid(error) from None
+        problem = _invalid(error)
+        if problem.code is Code.INVALID_DATA:
+            body = _ANY_JSON.validate_json(value)
+            _refuse_dataref(body.get("dataref") if isinstance(body, dict) else None)
+        raise problem from None
     return event
 
 
@@ -100,32 +110,32 @@ def _binary(value: bytes, headers: dict[str, str]) -> InputEvent:
         data = adapter.validate_json(value)
     except ValidationError as error:
         raise _invalid(error) from None
-    fields = {name: getattr(checked, name) for name in checked.model_fields_set}
-    event: Any = EVENT_CLASSES.get(checked.type, UnknownEvent).model_construct(**fields, data=data)
-    return event  # type: ignore[no-any-return]
+    kind: Any = EVENT_CLASSES.get(checked.type, UnknownEvent)
+    event: InputEvent = kind.model_validate({**attributes, "data": data})
+    return event
 
 
 def _check(event: InputEvent, limits: Limits) -> None:
-    if (event.model_extra or {}).get("dataref") is not None:
-        raise InvalidEvent(Code.DATAREF, str((event.model_extra or {})["dataref"])[:80])
+    _refuse_dataref((event.model_extra or {}).get("dataref"))
     stated = getattr(event.data, "tenant_id", None)
     if stated and event.tenantid and stated != event.tenantid:
-        raise InvalidEvent(Code.TENANT_CONFLICT, f"{event.tenantid!r} and {stated!r}")
+        raise InvalidEvent(Code.TENANT_CONFLICT, f"{event.tenantid[:80]!r} and {stated[:80]!r}")
     if isinstance(event.data, ExecutionData) and len(event.data.messages) > limits.max_messages:
         raise InvalidEvent(Code.TOO_MANY_MESSAGES, f"{len(event.data.messages)} messages")
 
 
+def _refuse_dataref(reference: Any) -> None:
+    """A claim check mostly comes without data: then this is the reason, not that data is missing."""
+    if reference is not None:
+        raise InvalidEvent(Code.DATAREF, str(reference)[:80])
+
+
 def _too_deep(value: bytes, limit: int) -> bool:
-    """Whether the JSON nests deeper than `limit`; peels one level a pass, so linear in the size."""
+    """Whether the JSON nests deeper than `limit`; linear in the size, whatever it holds."""
     if value.count(b"{") + value.count(b"[") <= limit:
         return False
     brackets = _STRING.sub(b"", value).translate(None, delete=_NO_BRACKETS)
-    for _ in range(limit):
-        peeled = _INNERMOST.sub(b"", brackets)
-        if len(peeled) == len(brackets):
-            return False  # unbalanced: the parser will say so
-        brackets = peeled
-    return bool(brackets)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > limit
 
 
 def _invalid(error: ValidationError) -> InvalidEvent:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Discriminator,
+    Tag,
+    TypeAdapter,
+)
 
 from schemas.chat import Frozen
 from schemas.executions import ExecutionData, PlanData, Text
@@ -29,7 +37,14 @@ def _rfc3339(value: Any) -> Any:
     return value
 
 
-Time = Annotated[AwareDatetime | None, BeforeValidator(_rfc3339)]
+def _in_utc(value: datetime | None) -> datetime | None:
+    try:
+        return value and value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("time is outside the years 1 to 9999 in UTC") from None
+
+
+Time = Annotated[AwareDatetime | None, BeforeValidator(_rfc3339), AfterValidator(_in_utc)]
 
 
 class Attributes(Frozen):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from schemas.chat import Frozen, Message
+from schemas.chat import Frozen, Items, Message
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +45,7 @@ class Outcome(Frozen):
     answer: Any = None
     error_code: str | None = None
     error_message: str | None = None
-    gates: list[Gate] = []
+    gates: Items[Gate] = []
 
 
 class ModelRef(Frozen):
@@ -96,7 +97,7 @@ class RunData(Frozen):
     """What executions and plans have in common."""
 
     agent_id: Text
-    tools: list[dict[str, Any]] | None = None
+    tools: Items[dict[str, Any]] | None = None
     tools_digest: str | None = None
     sampling: dict[str, Any] | None = None
     model: ModelRef = ModelRef()
@@ -107,7 +108,7 @@ class RunData(Frozen):
     origin: Origin | None = None
     trust: Trust | None = None
     phase: str | None = None
-    policies: list[PolicyRef] = []
+    policies: Items[PolicyRef] = []
     confidence: Share | None = None
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
@@ -119,11 +120,11 @@ class ExecutionData(RunData):
 
     execution_id: Text
     task: Task
-    messages: list[Message] = []
+    messages: Items[Message] = []
     prompt_template_digest: str | None = None
     outcome: Outcome
     plan_id: str | None = None
-    artifacts: list[Artifact] = []
+    artifacts: Items[Artifact] = []
 
 
 class PlanStep(Frozen):
@@ -133,7 +134,7 @@ class PlanStep(Frozen):
     description: str | None = None
     tool: str | None = None
     arguments: dict[str, Any] | None = None
-    depends_on: list[str] = []
+    depends_on: Items[str] = []
 
 
 class PlanData(RunData):
@@ -142,7 +143,7 @@ class PlanData(RunData):
     plan_id: Text
     goal: Text
     domain: str | None = None
-    steps: list[PlanStep] = []
+    steps: Items[PlanStep] = []
     valid: bool | None = None
     validator: str | None = None
     replans: Annotated[int, Field(ge=0)] | None = None
@@ -152,10 +153,8 @@ class PlanData(RunData):
 
     @model_validator(mode="after")
     def _acyclic(self) -> Self:
-        waiting = {step.id: set(step.depends_on) for step in self.steps}
-        while ready := [name for name, needs in waiting.items() if not needs & waiting.keys()]:
-            for name in ready:
-                del waiting[name]
-        if waiting:
-            raise ValueError(f"plan has a cycle through {min(waiting)!r}")
+        try:
+            TopologicalSorter({step.id: step.depends_on for step in self.steps}).prepare()
+        except CycleError as error:
+            raise ValueError(f"plan has a cycle through {min(error.args[1])!r}") from None
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from schemas.chat import Frozen, Message
+from schemas.chat import Frozen, Items, Message
 from schemas.executions import NotNegative, Share, Text
 
 AuthorRole = Literal["user", "expert", "judge", "reviewer"]
@@ -38,7 +38,7 @@ class Subject(Frozen):
 
     @model_validator(mode="after")
     def _known_shape(self) -> Self:
-        given = frozenset(self.model_fields_set & type(self).model_fields.keys())
+        given = self.model_dump(exclude_none=True).keys() & type(self).model_fields.keys()
         allowed = (
             {"user_id"},
             {"session_id"},
@@ -63,7 +63,7 @@ class FeedbackData(Frozen):
     value: float | str | bool | None = None
     scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     confidence: Share | None = None
-    messages: list[Message] | None = None
+    messages: Items[Message] | None = None
     answer: Any = None
     comment: str | None = None
     judge: dict[str, Any] | None = None

@@ -51,6 +51,10 @@ class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+Targets = Literal["all", "tool_calls"]
+"""Which assistant turns carry loss."""
+
+
 class LoraSettings(_Closed):
     """The shape of the adapter."""
 
@@ -73,6 +77,8 @@ class SftSettings(_Closed):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_length: Annotated[int, Field(ge=8)] = 2_048
     prompt_loss_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    targets: Targets = "all"
+    """Which assistant turns to learn: all of them, or only those that call tools."""
 
 
 class TinySettings(_Closed):
@@ -88,6 +94,7 @@ class TinySettings(_Closed):
     batch_size: int = 16
     learning_rate: float = 3e-3
     prompt_loss_weight: float = 0.1
+    targets: Targets = "all"
     max_positions: int = 512
 
 

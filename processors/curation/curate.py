@@ -9,21 +9,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from processors.curation import extract, score
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.policy import CurationPolicy
 from processors.curation.redact import Redactor, Trace
+from schemas.chat import first_answer
 from schemas.digests import digest_of, sha256_hex
 from schemas.envelope import decode, tenant_of
 from schemas.errors import InvalidEvent
 from schemas.events import InputEvent
 from schemas.executions import ExecutionData, PlanData, RunData
-from schemas.feedback import FeedbackData, GatewayAdapterData, TelemetryData
+from schemas.feedback import FeedbackData, GatewayAdapterData, Subject, TelemetryData
 from schemas.records import Record
 from schemas.rows import Disposition, Row
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_REPLACEMENT = "\ufffd"
 
 
 class Curator:
@@ -65,7 +70,7 @@ class Curator:
             day=_utc(record.timestamp).date().isoformat(),
             size=len(value),
             digest=sha256_hex(value),
-            **facts,
+            **{name: _without_nul(fact) for name, fact in facts.items()},
         )
 
     def _envelope(self, record: Record, event: InputEvent) -> dict[str, Any]:
@@ -171,7 +176,7 @@ class Curator:
     def _subject(self, tenant: str, data: FeedbackData) -> str | None:
         if data.subject is None:
             return None
-        subject = data.subject.model_dump(exclude_none=True)
+        subject = data.subject.model_dump(exclude_none=True, include=set(Subject.model_fields))
         for kind in ("user", "session"):
             if f"{kind}_id" in subject:
                 subject[kind] = self._hide(tenant, kind, subject.pop(f"{kind}_id"))
@@ -220,18 +225,24 @@ def _reward(data: FeedbackData) -> float | None:
 
 
 def _prompt_digest(content: dict[str, Any]) -> str:
-    """What was asked: everything before the first assistant turn, or the goal of a plan."""
-    asked: list[Any] = []
-    for message in content.get("messages", ()):
-        if message["role"] == "assistant":
-            break
-        asked.append([message["role"], message["content"]])
+    """What was asked: everything before the first answer, or the goal of a plan."""
+    messages = content.get("messages", ())
+    asked = [[m["role"], m["content"]] for m in messages[: first_answer(messages)]]
     return digest_of(asked or content.get("goal"))
 
 
 def _utc(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(max(milliseconds, 0) / 1000, tz=UTC)
+    """Kafka's timestamp; producers can set any: what no calendar has becomes its first or last."""
+    try:
+        return _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
+    except OverflowError:
+        return _LAST
+
+
+def _without_nul(fact: Any) -> Any:
+    return fact.replace("\0", _REPLACEMENT) if type(fact) is str else fact
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Raises ValueError for a number that is not finite: the row fails closed."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

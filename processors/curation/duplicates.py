@@ -46,10 +46,10 @@ class Seen:
             self._evict(horizon)
         if identity is None:
             return False
-        known = self._latest.get(identity, -1) >= max(horizon, 0)
-        self._latest[identity] = max(timestamp, self._latest.get(identity, -1))
+        latest = self._latest.get(identity)
+        self._latest[identity] = timestamp if latest is None else max(timestamp, latest)
         self._queue.append((timestamp, identity))
-        return known
+        return latest is not None and latest >= horizon
 
     def _evict(self, horizon: int) -> None:
         _, identity = self._queue.popleft()

@@ -1,12 +1,13 @@
 """Personal data and secrets out, typed placeholders in, before anything is stored.
 
-Linear-time expressions (RE2) find candidates; checksums and ranges decide. The same value gets the
-same placeholder within one trace, so the text still makes sense.
+Linear-time expressions (RE2) find candidates; checksums and ranges decide which part of them it is.
+The same value gets the same placeholder within one trace, so the text still makes sense.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,8 +16,10 @@ import re2
 
 _CARD_DIGITS = range(13, 20)
 _IBAN_LENGTHS = range(15, 35)
+_GROUP = re.compile(r"[^ -]+")
+_MOST_GROUPS = 8
 _KEYS = (
-    r"sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
+    r"(?:\b|\\[nrt])sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
     r"|hf_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
 )
@@ -47,19 +50,6 @@ def _is_card(text: str) -> bool:
     return len(digits) in _CARD_DIGITS and luhn(digits)
 
 
-def _is_ssn(text: str) -> bool:
-    area, group, serial = text.split("-")
-    return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_iban(text: str) -> bool:
     compact = text.replace(" ", "")
     if len(compact) not in _IBAN_LENGTHS:
@@ -68,12 +58,51 @@ def _is_iban(text: str) -> bool:
     return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
 
 
-_CHECKS: dict[str, Callable[[str], bool]] = {
-    "CARD": _is_card,
-    "SSN": _is_ssn,
-    "IP": _is_ip,
-    "IBAN": _is_iban,
+def _card(text: str) -> str:
+    """The longest run of whole groups that is a card: an expiry date or an amount may be beside."""
+    spans = [match.span() for match in _GROUP.finditer(text)]
+    if len(spans) > _MOST_GROUPS:
+        return text if _is_card(text) else ""
+    runs = [text[first:last] for first, _ in spans for _, last in spans if first < last]
+    return next(filter(_is_card, sorted(runs, key=len, reverse=True)), "")
+
+
+def _iban(text: str) -> str:
+    """The longest beginning of whole groups that is an IBAN: a word in capitals may follow."""
+    ends = [match.end() for match in _GROUP.finditer(text)]
+    return next((text[:end] for end in reversed(ends) if _is_iban(text[:end])), "")
+
+
+def _key(text: str) -> str:
+    return text[2:] if text.startswith("\\") else text
+
+
+def _ssn(text: str) -> str:
+    area, group, serial = text.split("-")
+    sound = area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
+    return text if sound else ""
+
+
+def _ip(text: str) -> str:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return ""
+    return text
+
+
+_FINDERS: dict[str, Callable[[str], str]] = {
+    "KEY": _key,
+    "CARD": _card,
+    "SSN": _ssn,
+    "IP": _ip,
+    "IBAN": _iban,
 }
+"""What of a candidate is the finding; empty if nothing is."""
+
+
+def _whole(text: str) -> str:
+    return text
 
 
 class Redactor:
@@ -84,9 +113,10 @@ class Redactor:
 
         Raises ValueError where a pattern is not RE2.
         """
-        patterns = [*(identifiers or {}).items(), *_PATTERNS]
+        own = [(kind, pattern, _whole) for kind, pattern in (identifiers or {}).items()]
+        built_in = [(kind, pattern, _FINDERS.get(kind, _whole)) for kind, pattern in _PATTERNS]
         try:
-            self._patterns = [(kind, re2.compile(pattern)) for kind, pattern in patterns]
+            self._patterns = [(k, re2.compile(pattern), f) for k, pattern, f in [*own, *built_in]]
         except re2.error as error:
             raise ValueError(f"not an RE2 pattern: {error}") from None
 
@@ -98,7 +128,7 @@ class Redactor:
 class Trace:
     """The placeholders of one trace. `counts` says how many of each kind were found."""
 
-    def __init__(self, patterns: list[tuple[str, Any]]) -> None:
+    def __init__(self, patterns: list[tuple[str, Any, Callable[[str], str]]]) -> None:
         self._patterns = patterns
         self._names: dict[str, str] = {}
         self._used: Counter[str] = Counter()
@@ -107,8 +137,10 @@ class Trace:
     def text(self, text: str) -> str:
         """`text` with every finding replaced; NUL characters become U+FFFD."""
         text = text.replace("\0", "\ufffd")
-        for kind, pattern in self._patterns:
-            text = pattern.sub(lambda match, kind=kind: self._place(kind, match.group(0)), text)
+        for kind, pattern, find in self._patterns:
+            text = pattern.sub(
+                lambda match, kind=kind, find=find: self._place(kind, match.group(0), find), text
+            )
         return text
 
     def value(self, value: Any) -> Any:
@@ -121,13 +153,13 @@ class Trace:
             return [self.value(item) for item in value]
         return value
 
-    def _place(self, kind: str, found: str) -> str:
-        check = _CHECKS.get(kind)
-        if check is not None and not check(found):
-            return found
+    def _place(self, kind: str, candidate: str, find: Callable[[str], str]) -> str:
+        found = find(candidate)
+        if not found:
+            return candidate
         self.counts[kind] += 1
         name = self._names.get(found)
         if name is None:
             self._used[kind] += 1
             name = self._names[found] = f"<{kind}_{self._used[kind]}>"
-        return name
+        return candidate.replace(found, name)

@@ -5,6 +5,7 @@ A grader takes the expected and the actual assistant turn (canonical chat form) 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +16,8 @@ Grader = Callable[[Turn, Turn], bool]
 
 def exact(expected: Turn, actual: Turn) -> bool:
     """The same text and the same calls, character for character."""
-    return _text(expected) == _text(actual) and _calls(expected) == _calls(actual)
+    same_text = _text(expected) == _text(actual)
+    return same_text and json.dumps(_calls(expected)) == json.dumps(_calls(actual))
 
 
 def tool_call(expected: Turn, actual: Turn) -> bool:

@@ -3,7 +3,7 @@
     bucket = first 8 bytes of SHA-256("<salt>:<session>") as a big-endian integer / 2**64
     candidate if bucket < w_candidate; baseline if bucket >= 1 - w_baseline; else stable
 
-Growing a weight only ever adds sessions to an arm. Test vectors: tests/rollout/test_arms.py.
+Growing a weight only ever adds sessions to an arm. Test vectors: tests/processors/test_arms.py.
 """
 
 from __future__ import annotations

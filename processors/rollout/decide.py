@@ -87,7 +87,9 @@ def decide_canary(
         policy,
     )
     action, why = _canary_action(policy, compared, step, step_sessions)
-    if action is Action.HOLD and hours >= policy.max_hours:
+    if action is Action.PROMOTE and not policy.auto_promote:
+        action, why = Action.HOLD, f"ready, waiting for approval: {why}"
+    elif action is Action.HOLD and hours >= policy.max_hours:
         action, why = Action.ABORT, f"no verdict after {policy.max_hours:g} h"
     return Decision(action, compared.verdict, (compared,), why)
 
@@ -115,8 +117,6 @@ def _promotion(policy: RolloutPolicy, compared: Comparison, n: int) -> tuple[Act
     needed = policy.min_improvement * compared.baseline.mean
     if compared.estimate < needed:
         return Action.HOLD, f"better by {compared.estimate:.3f}, {needed:.3f} needed"
-    if not policy.auto_promote:
-        return Action.HOLD, "ready: waiting for approval"
     return Action.PROMOTE, f"success is higher by {compared.estimate:.3f}"
 
 

@@ -1,37 +1,18 @@
-"""The window that the seal's tests share: its rows, its offsets, and what it is sealed to."""
+"""The window that the seal's tests share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
+from hypothesis import settings
 
-from processors.curation.seal.seal import Sealed, choose_golden, seal
-from schemas.datasets import GoldenCase
-from schemas.rows import Row
-from tests.processors.window import RECIPE, offsets_of, partitions, rows_of
+from tests.processors.window import SealedWindow, sealed_window
 
-
-@dataclass(frozen=True)
-class SealedWindow:
-    """Rows up to offsets, their dataset, and their dataset beside a golden set."""
-
-    rows: list[Row]
-    offsets: dict[str, int]
-    sealed: Sealed
-    golden: list[GoldenCase]
-    beside: Sealed
+# On a busy machine an example may take long and be right.
+settings.register_profile("lorikeet", deadline=None, print_blob=True)
+settings.load_profile("lorikeet")
 
 
 @pytest.fixture(scope="session")
 def window() -> SealedWindow:
-    found = partitions()
-    rows, offsets = rows_of(found), offsets_of(found)
-    golden = choose_golden(rows, RECIPE, offsets)
-    return SealedWindow(
-        rows,
-        offsets,
-        seal(rows, RECIPE, offsets),
-        golden,
-        seal(rows, RECIPE, offsets, golden),
-    )
+    """Its rows, its offsets, and what it is sealed to: computed once."""
+    return sealed_window()

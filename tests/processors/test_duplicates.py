@@ -13,7 +13,7 @@ from tests.support import row
 
 WINDOW = 10
 arrivals = st.lists(
-    st.tuples(st.sampled_from([None, "a", "b", "c"]), st.integers(-1, 60)), max_size=40
+    st.tuples(st.sampled_from([None, "a", "b", "c"]), st.integers(-1, 40)), max_size=40
 )
 Arrival = tuple[str | None, int]
 
@@ -73,6 +73,11 @@ def test_the_window_s_edge_belongs_to_it() -> None:
     assert judged([("a", 5), ("a", 16)]) == [False, False]
     assert judged([("a", 5), ("b", 16), ("a", 6)]) == [False, False, False]
     assert judged([("a", 5), ("a", 14), ("a", 24)]) == [False, True, True]
+
+
+def test_no_timestamp_is_too_small_to_count() -> None:
+    assert judged([("a", 0), ("a", 0)]) == [False, True]
+    assert judged([("a", -1), ("b", 5), ("a", 5)]) == [False, False, True]
 
 
 def test_a_duplicate_keeps_its_place_and_loses_its_text() -> None:

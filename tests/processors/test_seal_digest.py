@@ -22,8 +22,7 @@ import pytest
 from processors.curation.seal.seal import seal
 from schemas.datasets import Recipe
 from schemas.rows import Row
-from tests.processors.conftest import SealedWindow
-from tests.processors.window import RECIPE
+from tests.processors.window import RECIPE, SealedWindow
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTIONS = [f"execution.completed:{partition}" for partition in range(3)]

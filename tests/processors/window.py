@@ -12,6 +12,7 @@ import pickle
 import random
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
-from processors.curation.seal.seal import seal
-from schemas.datasets import Recipe
+from processors.curation.seal.seal import Sealed, choose_golden, seal
+from schemas.datasets import GoldenCase, Recipe
 from schemas.events import EXECUTION, FEEDBACK
 from schemas.records import Record, TopicPartition
 from schemas.rows import Row
@@ -165,6 +166,26 @@ def rows_of(found: Partitions, wanted: Iterable[TopicPartition] | None = None) -
         seen = Seen(POLICY.dedupe_window_ms)
         rows += [seen.judge(curator.row(each)) for each in found[tp]]
     return rows
+
+
+@dataclass(frozen=True)
+class SealedWindow:
+    """Rows up to offsets, their dataset, and their dataset beside a golden set."""
+
+    rows: list[Row]
+    offsets: dict[str, int]
+    sealed: Sealed
+    golden: list[GoldenCase]
+    beside: Sealed
+
+
+def sealed_window() -> SealedWindow:
+    """The window, sealed without and with a golden set."""
+    found = partitions()
+    rows, offsets = rows_of(found), offsets_of(found)
+    golden = choose_golden(rows, RECIPE, offsets)
+    alone, beside = seal(rows, RECIPE, offsets), seal(rows, RECIPE, offsets, golden)
+    return SealedWindow(rows, offsets, alone, golden, beside)
 
 
 def main(arguments: list[str]) -> None:

@@ -10,11 +10,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from processors.curation.seal.feedback import Feedback, collect_feedback
+from schemas.chat import first_answer
 from schemas.datasets import Recipe
 from schemas.events import EXECUTION, FEEDBACK
 from schemas.rows import Disposition, Row
 
 CORRECTION, RUN = "correction", "run"
+Subjects = set[frozenset[tuple[str, Any]]]
+_SHAPES = (
+    ("tenant", "user"),
+    ("tenant", "session"),
+    ("tenant", "source"),
+    ("tenant", "source", "execution_id"),
+    ("tenant", "source", "plan_id"),
+)
 _DROPPED = (Disposition.DUPLICATE, Disposition.DEAD_LETTER)
 
 
@@ -52,7 +61,8 @@ def select(
     """The candidates of a window in canonical order, and why the others were left out."""
     inside = sorted((row for row in rows if _covered(row, offsets)), key=order)
     erased = _erasures(inside)
-    feedback = collect_feedback(row for row in inside if row.type == FEEDBACK)
+    said = (row for row in inside if row.type == FEEDBACK and not _erased(row, erased))
+    feedback = collect_feedback(said)
     runs = [row for row in inside if row.type == EXECUTION and row.disposition not in _DROPPED]
     start = _window_start(runs, recipe)
     dropped: Counter[str] = Counter()
@@ -82,12 +92,12 @@ def _window_start(runs: Sequence[Row], recipe: Recipe) -> datetime | None:
 def _outside(
     row: Row,
     start: datetime | None,
-    erased: Sequence[dict[str, Any]],
+    erased: Subjects,
     seen: set[tuple[str | None, ...]],
 ) -> str | None:
     if start and row.event_time and row.event_time < start:
         return "outside_window"
-    if any(_names(subject, row) for subject in erased):
+    if _erased(row, erased):
         return "erased"
     identity = (row.tenant, row.source, row.id)
     if identity in seen:
@@ -96,15 +106,15 @@ def _outside(
     return "shadow" if row.arm == "shadow" else None
 
 
-def _erasures(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    return [
-        {**json.loads(row.subject), "tenant": row.tenant}
+def _erasures(rows: Iterable[Row]) -> Subjects:
+    return {
+        frozenset({**json.loads(row.subject), "tenant": row.tenant}.items())
         for row in rows
         if row.subject and row.disposition is Disposition.ACCEPTED
-    ]
+    }
 
 
-def _names(subject: Mapping[str, Any], row: Row) -> bool:
+def _erased(row: Row, erased: Subjects) -> bool:
     facts = {
         "tenant": row.tenant,
         "user": row.user,
@@ -113,7 +123,7 @@ def _names(subject: Mapping[str, Any], row: Row) -> bool:
         "execution_id": row.run_id,
         "plan_id": row.plan_id,
     }
-    return all(facts[name] == value for name, value in subject.items())
+    return any(frozenset((name, facts[name]) for name in shape) in erased for shape in _SHAPES)
 
 
 def _choose(row: Row, feedback: Feedback, recipe: Recipe) -> Candidate | str:
@@ -168,14 +178,19 @@ def _conversation(
     if edit is not None and edit.content:
         corrected = json.loads(edit.content)
         new = corrected.get("messages") or [
-            {"role": "assistant", "content": str(corrected.get("answer"))}
+            {"role": "assistant", "content": _answer(corrected.get("answer"))}
         ]
         if new[0]["role"] == "assistant":
-            first = next((i for i, t in enumerate(turns) if t["role"] == "assistant"), len(turns))
-            new = turns[:first] + new
+            new = turns[: first_answer(turns)] + new
         turns = new
-    last = max((i for i, t in enumerate(turns) if t["role"] == "assistant"), default=0)
-    return tuple(turns[: last + 1]) if last else None
+    if not 0 < first_answer(turns) < len(turns):
+        return None
+    last = max(i for i, t in enumerate(turns) if t["role"] == "assistant")
+    return tuple(turns[: last + 1])
+
+
+def _answer(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _drop_stale_tools(
@@ -201,7 +216,12 @@ def _drop_stale_tools(
 
 def _tool_names(row: Row) -> frozenset[str]:
     tools = json.loads(row.content).get("tools") if row.content else None
-    return frozenset(str((t.get("function") or t).get("name")) for t in tools or ())
+    return frozenset(_tool_name(tool) for tool in tools or ())
+
+
+def _tool_name(tool: Mapping[str, Any]) -> str:
+    inner = tool.get("function")
+    return str((inner if isinstance(inner, dict) else tool).get("name"))
 
 
 def _called(candidate: Candidate) -> set[str]:

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 
 from processors.curation.seal.candidates import Candidate, with_cluster
 from processors.curation.seal.groups import Groups
+from schemas.chat import first_answer
 
 _PERMUTATIONS = 128
 _BANDS = 32
 _SEED = 20_260_101
+_KEPT = "kept"
 
 
 def drop_duplicates(
@@ -31,44 +33,57 @@ def drop_duplicates(
     `forbidden` are prompts (golden cases) that nothing may resemble.
     """
     ranked = sorted(candidates, key=lambda candidate: candidate.rank)
-    texts = [*forbidden, *(prompt_text(candidate) for candidate in ranked)]
-    neighbours = similar_pairs(texts, threshold)
-    clusters = Groups(len(texts))
-    kept = set(range(len(forbidden)))
-    for index in range(len(texts)):
-        for other in neighbours[index]:
-            clusters.join(index, other)
-        if index < len(forbidden):
-            continue
-        before = [other for other in neighbours[index] if other in kept and other < index]
-        if any(other < len(forbidden) for other in before):
-            dropped["golden"] += 1
-        elif before:
-            same = any(texts[other] == texts[index] for other in before)
-            dropped["exact_duplicate" if same else "near_duplicate"] += 1
+    prompts = [prompt_text(candidate) for candidate in ranked]
+    numbers = {text: n for n, text in enumerate(dict.fromkeys([*forbidden, *prompts]))}
+    neighbours = similar_pairs(list(numbers), threshold)
+    fates = _fates(neighbours, len(set(forbidden)))
+    clusters = _clusters(neighbours)
+    chosen: list[Candidate] = []
+    for candidate, number in zip(ranked, map(numbers.__getitem__, prompts), strict=True):
+        if fates[number] == _KEPT:
+            chosen.append(with_cluster(candidate, clusters.root(number)))
+            fates[number] = "exact_duplicate"
         else:
-            kept.add(index)
-    chosen = [
-        with_cluster(candidate, clusters.root(index))
-        for index, candidate in enumerate(ranked, start=len(forbidden))
-        if index in kept
-    ]
+            dropped[fates[number]] += 1
     return sorted(chosen, key=lambda candidate: candidate.key)
 
 
+def _clusters(neighbours: Sequence[Sequence[int]]) -> Groups:
+    clusters = Groups(len(neighbours))
+    for number, others in enumerate(neighbours):
+        for other in others:
+            clusters.join(number, other)
+    return clusters
+
+
+def _fates(neighbours: Sequence[Sequence[int]], golden: int) -> list[str]:
+    """What becomes of each distinct text: the first `golden` stay, others give way to those before."""
+    fates = ["golden"] * golden
+    for number in range(golden, len(neighbours)):
+        before = [other for other in neighbours[number] if other < number]
+        if any(other < golden for other in before):
+            fates.append("golden")
+        elif any(fates[other] == _KEPT for other in before):
+            fates.append("near_duplicate")
+        else:
+            fates.append(_KEPT)
+    return fates
+
+
 def prompt_text(candidate: Candidate) -> str:
-    """What was asked: the text before the first answer, white space folded, lower case."""
+    """What was asked, white space folded, lower case."""
     return conversation_prompt(candidate.messages)
 
 
 def conversation_prompt(messages: Sequence[dict[str, object]]) -> str:
-    """The text before the first assistant turn, folded."""
-    words: list[str] = []
-    for message in messages:
-        if message["role"] == "assistant":
-            break
-        words += str(message["content"]).lower().split()
-    return " ".join(words)
+    """What the user said before the first answer, folded.
+
+    Not the system prompt: all runs of an agent share it, and a long one would make them all look
+    alike. It is the prompt only where no user spoke.
+    """
+    asked = messages[: first_answer(messages)]
+    said = [turn for turn in asked if turn["role"] == "user"] or asked
+    return " ".join(word for turn in said for word in str(turn["content"]).lower().split())
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -80,7 +95,7 @@ def shingles(text: str) -> frozenset[str]:
 
 
 def similar_pairs(texts: Sequence[str], threshold: float) -> list[list[int]]:
-    """For each text the others whose Jaccard similarity is at or above `threshold`."""
+    """For each of distinct texts the others whose Jaccard similarity is at or above `threshold`."""
     from rensa import RMinHash, RMinHashLSH  # noqa: PLC0415 - heavy, used here only
 
     grams = [shingles(text) for text in texts]

@@ -29,18 +29,19 @@ class Feedback:
 
 
 class FeedbackIndex:
-    """All feedback of a window, by (tenant, run)."""
+    """All feedback of a window, by (tenant, run), in the order in which it counts."""
 
     def __init__(self, by_run: Mapping[tuple[str | None, str | None], list[Row]]) -> None:
         self._by_run = by_run
 
     def of(self, run: Row) -> Feedback:
         """What was said of `run`; feedback that names another source is not about it."""
-        rows = [
-            row
+        last = {
+            (row.author, row.feedback): row
             for row in self._by_run.get((run.tenant, run.run_id), ())
             if row.target_source in (None, run.source)
-        ]
+        }
+        rows = sorted(last.values(), key=_when)
         if not rows:
             return Feedback()
         edits = [row for row in rows if row.feedback == "edit"]
@@ -57,16 +58,10 @@ class FeedbackIndex:
 
 def collect_feedback(rows: Iterable[Row]) -> FeedbackIndex:
     """Index accepted feedback; the last of each author and kind on a run counts."""
-    last: dict[tuple[str | None, ...], Row] = {}
-    for row in rows:
-        if row.disposition is not Disposition.ACCEPTED or row.target_run is None:
-            continue
-        key = (row.tenant, row.target_run, row.target_source, row.author, row.feedback)
-        if key not in last or _when(row) > _when(last[key]):
-            last[key] = row
     by_run: dict[tuple[str | None, str | None], list[Row]] = {}
-    for row in sorted(last.values(), key=_when):
-        by_run.setdefault((row.tenant, row.target_run), []).append(row)
+    for row in sorted(rows, key=_when):
+        if row.disposition is Disposition.ACCEPTED and row.target_run is not None:
+            by_run.setdefault((row.tenant, row.target_run), []).append(row)
     return FeedbackIndex(by_run)
 
 

@@ -30,7 +30,9 @@ def drop_outliers(
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - heavy, used here only
 
     features = np.array([_features(candidate) for candidate in candidates])
-    forest = IsolationForest(n_estimators=100, max_samples=256, random_state=seed, n_jobs=1)
+    forest = IsolationForest(
+        n_estimators=100, max_samples=min(256, len(candidates)), random_state=seed, n_jobs=1
+    )
     scores = -forest.fit(features).score_samples(features)
     kept = [c for c, score in zip(candidates, scores, strict=True) if round(score, 6) <= limit]
     dropped["outlier"] += len(candidates) - len(kept)

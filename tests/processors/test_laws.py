@@ -1,0 +1,118 @@
+"""Laws of all processors: light to import, and their inputs are as they were."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import processors
+from processors.curation import extract, score
+from processors.curation.curate import Curator
+from processors.curation.seal.candidates import select
+from processors.curation.seal.duplicates import drop_duplicates
+from processors.curation.seal.guard import cap_own_output, drop_outliers
+from processors.curation.seal.seal import choose_golden, seal
+from processors.curation.seal.split import split
+from processors.evaluation.graders import exact, tool_call
+from processors.evaluation.stages import ValidationSettings, validate
+from schemas.datasets import Recipe
+from schemas.envelope import decode
+from tests.processors.small import OFFSETS, answer, decided, edited, forget, run, said
+from tests.processors.window import POLICY
+from tests.schemas.mutators import SHAPES
+from tests.support import call, record
+
+ROOT = Path(__file__).resolve().parents[2]
+EFFECTS = {
+    *("aiokafka", "faust", "sqlalchemy", "deltalake", "obstore", "httpx", "fastapi", "uvicorn"),
+    *("torch", "transformers", "peft", "requests", "alembic", "sqlite3", "boto3"),
+}
+HEAVY = {"sklearn", "rensa", "scipy", "pyarrow", "pandas"}
+ROOMS = {"stores", "producers", "serving", "launchers", "operations", "consumers", "service"}
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(processors.__path__, "processors.")
+)
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The top-level names that a fresh interpreter has loaded after importing these."""
+    code = (
+        f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_processors_pull_in_no_kafka_no_database_no_torch() -> None:
+    assert len(MODULES) > 20
+    found = loaded_by(*MODULES)
+    assert "processors" in found
+    assert not found & (EFFECTS | HEAVY | ROOMS | {"training"})
+
+
+def test_schemas_need_pydantic_and_nothing_heavy() -> None:
+    found = loaded_by("schemas.envelope", "schemas.telemetry", "schemas.lifecycle")
+    assert "pydantic" in found
+    assert not found & (EFFECTS | HEAVY | ROOMS | {"numpy", "re2", "processors"})
+
+
+def test_graders_are_standard_library_only() -> None:
+    assert not loaded_by("processors.evaluation.graders") & {"pydantic", "numpy", "re2", "schemas"}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape["type"])
+def test_reading_and_curating_change_no_event(shape: dict[str, Any]) -> None:
+    event: Any = decode(record(shape))
+    before = event.model_dump_json()
+    curator = Curator("c", POLICY)
+    curator._facts(event, curator._redactor.trace())
+    for function in (score.execution_parts, extract.execution_content):
+        if shape["type"] == "execution.completed":
+            function(event.data)
+    assert event.model_dump_json() == before
+
+
+def test_sealing_changes_no_row_and_no_golden_case() -> None:
+    rows = [run(n, adapter_digest="a" if n % 3 else None, user=f"u{n // 3}") for n in range(150)]
+    rows += [edited(1, 1, "right"), said(2, 2, value=1.0), decided(3, 3, "reject")]
+    rows += [forget(4, session="s"), run(900, id="event-5", partition=1)]
+    recipe, offsets = Recipe(max_outlier_score=0.6), dict(OFFSETS)
+    before = copy.deepcopy((rows, offsets, recipe))
+    golden = choose_golden(rows, recipe, offsets)
+    kept = copy.deepcopy(golden)
+    first = seal(rows, recipe, offsets, golden)
+    assert (rows, offsets, recipe) == before
+    assert golden == kept
+    assert seal(rows, recipe, offsets, golden) == first
+
+
+def test_the_steps_of_a_seal_change_no_candidate() -> None:
+    rows = [run(n, adapter_digest="a" if n % 3 else None) for n in range(150)]
+    candidates, dropped = select(rows, Recipe(), OFFSETS)
+    before = copy.deepcopy(candidates)
+    drop_duplicates(candidates, 0.8, dropped, forbidden=["x"])
+    drop_outliers(candidates, 0.6, 0, dropped)
+    cap_own_output(candidates, 0.2, 0, dropped)
+    split(candidates, Recipe())
+    assert candidates == before
+    assert len(candidates) == 150
+
+
+def test_grading_changes_no_answer() -> None:
+    turns = [answer(call("f", a=[1, {"b": "2"}])), answer(call("f", a=["1", {"b": 2}]))]
+    before = json.dumps(turns)
+    assert tool_call(*turns)
+    assert not exact(*turns)
+    results = [True, False] * 60
+    validate(results, results, ValidationSettings())
+    assert json.dumps(turns) == before
+    assert results == [True, False] * 60
