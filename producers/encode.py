@@ -13,6 +13,7 @@ from producers.port import Outgoing
 
 def message(event: Outgoing) -> tuple[bytes, Sequence[tuple[str, bytes]]]:
     """(value, headers) of an event: JSON data and `ce_` headers."""
+    optional = {"time": event.time, "subject": event.subject}
     built = to_binary(
         CloudEvent(
             {
@@ -20,8 +21,8 @@ def message(event: Outgoing) -> tuple[bytes, Sequence[tuple[str, bytes]]]:
                 "source": event.source,
                 "type": event.type,
                 "specversion": "1.0",
-                "time": event.time,
                 "datacontenttype": "application/json",
+                **{name: value for name, value in optional.items() if value is not None},
                 **event.extensions,
             },
             event.data,
@@ -29,4 +30,6 @@ def message(event: Outgoing) -> tuple[bytes, Sequence[tuple[str, bytes]]]:
         JSONFormat(),
     )
     value = built.value if isinstance(built.value, bytes) else str(built.value).encode()
-    return value, list(built.headers.items())
+    # The SDK sets the present time where none was given.
+    known = [(n, v) for n, v in built.headers.items() if n != "ce_time" or event.time is not None]
+    return value, known

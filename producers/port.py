@@ -10,15 +10,19 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One event to publish. `key` keeps the order of what belongs together."""
+    """One event to publish. `key` keeps the order of what belongs together.
+
+    Without a `time` the event states none, and its readers take Kafka's.
+    """
 
     topic: str
     key: str
     id: str
     source: str
     type: str
-    time: datetime
+    time: datetime | None
     data: dict[str, Any]
+    subject: str | None = None
     extensions: dict[str, str] = field(default_factory=dict)
 
 

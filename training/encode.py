@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from schemas.chat import template_turn
+from schemas.chat import first_answer, template_turn
 from schemas.errors import Code, Unrecoverable
+from schemas.jobs import Targets
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -65,15 +66,23 @@ def prompt_ids(
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, examples: Sequence[Turn], max_length: int
+    tokenizer: PreTrainedTokenizerFast,
+    examples: Sequence[Turn],
+    max_length: int,
+    *,
+    reserve: int = 0,
+    targets: Targets = "all",
 ) -> Encoded:
-    """Sequences of at most `max_length` tokens from examples {messages, tools, weight}."""
+    """Sequences of at most `max_length` tokens from examples {messages, tools, weight}.
+
+    `reserve` tokens are kept for the answer whatever its length: if prompts were cut to what each
+    answer leaves, the length of a cut prompt would tell the model how long its answer has to be.
+    """
     encoded = Encoded([])
+    reserve = min(reserve, max_length // 2)
     for example in examples:
         turns, tools = example["messages"], example.get("tools") or ()
-        for index, turn in enumerate(turns):
-            if turn["role"] != "assistant" or index == 0:
-                continue
+        for index in _targets(turns, targets):
             before = render(tokenizer, turns[:index], tools, ask=True)
             whole = render(tokenizer, turns[: index + 1], tools, ask=False)
             if not whole.startswith(before):
@@ -82,14 +91,22 @@ def encode(
                 )
             prompt = tokenizer(before, add_special_tokens=False)["input_ids"]
             answer = tokenizer(whole[len(before) :], add_special_tokens=False)["input_ids"]
-            _add(encoded, list(prompt), list(answer), example.get("weight", 1.0), max_length)
+            room = max_length - max(len(answer), reserve)
+            _add(encoded, list(prompt), list(answer), example.get("weight", 1.0), room)
     return encoded
 
 
-def _add(
-    encoded: Encoded, prompt: list[int], answer: list[int], weight: float, max_length: int
-) -> None:
-    room = max_length - len(answer)
+def _targets(turns: Sequence[Turn], targets: Targets) -> list[int]:
+    """The assistant turns to learn; never one that nothing came before, nor a mere greeting."""
+    return [
+        index
+        for index in range(max(first_answer(turns), 1), len(turns))
+        if turns[index]["role"] == "assistant"
+        and (targets == "all" or turns[index].get("tool_calls"))
+    ]
+
+
+def _add(encoded: Encoded, prompt: list[int], answer: list[int], weight: float, room: int) -> None:
     if room < 1 or not answer:
         encoded.dropped += 1
         return

@@ -39,7 +39,13 @@ def make_base(job: JobFolder) -> dict[str, Any]:
     torch.manual_seed(job.spec.seed)
     tokenizer = _tokenizer(corpus, settings)
     model = LlamaForCausalLM(_config(len(tokenizer), settings))
-    encoded = encode(tokenizer, corpus, settings.max_positions)
+    encoded = encode(
+        tokenizer,
+        corpus,
+        settings.max_positions,
+        reserve=job.spec.max_new_tokens,
+        targets=settings.targets,
+    )
     summary = loop.run(
         model,
         encoded.sequences,

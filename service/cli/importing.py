@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.options import AsJson, Bootstrap, Config, print_json, print_table, settings_of
+from service.cli.options import (
+    AsJson,
+    Bootstrap,
+    Config,
+    debug,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from operations.import_traces import Looked, Summary
@@ -45,7 +54,7 @@ class TrustName(StrEnum):
     UNKNOWN = "unknown"
 
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plain or gzip.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Plain or gzip.")]
 ToolsFile = Annotated[
     Path | None, typer.Option("--tools", metavar="FILE", help="Tool definitions: a JSON list.")
 ]
@@ -74,10 +83,11 @@ def import_files(
 ) -> None:
     """Turn traces that you already have into events on Kafka.
 
-    --tools, --derive-tools, --model and --trust state what a file does not say itself; what nobody
-    states stays absent and is listed at the end. Without a model or --trust the traces wait for review;
-    without tools they are not eligible for tool-call training. Importing a file twice gives
-    duplicates, not new examples.
+    The options state what the files do not say; what nobody says stays absent, listed at the end.
+
+    Without a model or a trust they wait for review, without tools they teach no tool calls.
+
+    Importing a file twice gives duplicates, not new examples.
     """
     from operations.import_traces import look, read_tools  # noqa: PLC0415
     from processors.imports.stated import Stated  # noqa: PLC0415
@@ -106,6 +116,8 @@ async def _send(settings: Settings, looked: Looked) -> Summary:
     from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
     from schemas.events import EXECUTION  # noqa: PLC0415
 
+    if not debug():
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says is in our errors
     address, prefix = settings.kafka.bootstrap, settings.kafka.prefix
     if address is None:
         raise Unrecoverable(Code.NO_BROKER, "none is configured", remedy="give --bootstrap")

@@ -24,7 +24,14 @@ def sft(
 ) -> tuple[Any, dict[str, Any]]:
     """See `Method`. Longer examples lose their oldest prompt tokens, counted in the summary."""
     settings = job.spec.sft
-    encoded = encode(tokenizer, read_split(job.dataset, "train"), settings.max_length)
+    examples = read_split(job.dataset, "train")
+    encoded = encode(
+        tokenizer,
+        examples,
+        settings.max_length,
+        reserve=job.spec.max_new_tokens,
+        targets=settings.targets,
+    )
     if not encoded.sequences:
         raise Unrecoverable(Code.DATASET_TOO_SMALL, "no trainable sequence")
     adapted = add_lora(model, settings.lora)

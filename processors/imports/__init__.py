@@ -1,0 +1,1 @@
+"""Traces that people already have, as events. Pure: lines of a file in, events or reasons out."""
