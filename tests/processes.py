@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def start(*arguments: str, log: Path, **environment: str) -> subprocess.Popen[by
 
 
 def run(
-    *arguments: str, timeout: float = 60.0, **environment: str
+    *arguments: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """A Lorikeet command, to its end."""
     return subprocess.run(
@@ -54,9 +54,9 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=timeout,
+        timeout=seconds,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
 
 

@@ -22,9 +22,9 @@ from tests.consumers_support import publish_executions
 from tests.support import row
 
 
-def one_line(code: Code, *arguments: str, **environment: str) -> str:
+def one_line(code: Code, *arguments: str) -> str:
     """Run a command that must fail as a user's mistake; what it said."""
-    done = processes.run(*arguments, **environment)
+    done = processes.run(*arguments)
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr

@@ -79,4 +79,4 @@ def test_a_secret_comes_from_a_file_and_is_never_shown(
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     settings = load(config(tmp_path, ""))
     with pytest.raises(ValueError, match="frozen"):
-        settings.kafka.prefix = "x"  # type: ignore[misc]
+        settings.kafka.prefix = "x"

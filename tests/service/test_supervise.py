@@ -187,5 +187,5 @@ def test_the_stream_side_runs_where_torch_is_not_installed(
         assert all(child.poll() is None for child in children)
     finally:
         processes.end(*children)
-    shown = processes.run("status", "--config", str(config), **environment)
+    shown = processes.run("status", "--config", str(config), environment=environment)
     assert shown.returncode == 0, shown.stderr
