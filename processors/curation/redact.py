@@ -105,6 +105,17 @@ def _whole(text: str) -> str:
     return text
 
 
+def _compile(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False  # it would write to stderr what the error says
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error as error:
+        said = error.args[0]
+        reason = said.decode() if isinstance(said, bytes) else said
+        raise ValueError(f"not an RE2 pattern: {reason}") from None
+
+
 class Redactor:
     """Compiled once per process; `trace()` begins the placeholders of one trace."""
 
@@ -115,10 +126,7 @@ class Redactor:
         """
         own = [(kind, pattern, _whole) for kind, pattern in (identifiers or {}).items()]
         built_in = [(kind, pattern, _FINDERS.get(kind, _whole)) for kind, pattern in _PATTERNS]
-        try:
-            self._patterns = [(k, re2.compile(pattern), f) for k, pattern, f in [*own, *built_in]]
-        except re2.error as error:
-            raise ValueError(f"not an RE2 pattern: {error}") from None
+        self._patterns = [(k, _compile(pattern), f) for k, pattern, f in [*own, *built_in]]
 
     def trace(self) -> Trace:
         """Fresh placeholders for one trace."""

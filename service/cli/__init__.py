@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from schemas.errors import LorikeetError
-from service.cli import config, demo, dev, importing, look, run
+from service.cli import config, demo, dev, importing, look, models, rollouts, run
 
 app = typer.Typer(
     name="lorikeet",
@@ -23,6 +23,8 @@ demo.add_to(app)
 run.add_to(app)
 importing.add_to(app)
 look.add_to(app)
+models.add_to(app)
+rollouts.add_to(app)
 dev.add_to(app)
 config.add_to(app)
 

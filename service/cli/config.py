@@ -31,7 +31,10 @@ def show(
 
 
 @_CONFIG.command(name="check")
-def check(config: Config = None) -> None:
+def check(config: Config = None, as_json: AsJson = False) -> None:
     """Say whether the settings can be used."""
-    settings_of(config)
+    settings = settings_of(config)
+    if as_json:
+        print_json({"models": [f"{model.tenant}/{model.name}" for model in settings.models]})
+        return
     typer.echo("The settings can be used.")

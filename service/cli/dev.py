@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import Bootstrap, Config, settings_of
+from service.cli.options import AsJson, Bootstrap, Config, print_json, settings_of
 
 _DEV = typer.Typer(help="For development.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def broker(
 
 
 @_DEV.command(name="topics")
-def topics(config: Config = None, bootstrap: Bootstrap = None) -> None:
+def topics(config: Config = None, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
     """Create Lorikeet's topics where they are missing."""
     from consumers.kafka import create_topics  # noqa: PLC0415
     from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
@@ -59,4 +59,7 @@ def topics(config: Config = None, bootstrap: Bootstrap = None) -> None:
     if address is None:
         raise Unrecoverable(Code.NO_BROKER, "none is configured")
     made = asyncio.run(create_topics(address, settings.kafka.prefix, settings.kafka.partitions))
+    if as_json:
+        print_json({"created": made})
+        return
     typer.echo("\n".join(made) if made else "All topics are there.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from service.settings import Settings
+    from service.wiring import Wiring
 
 Config = Annotated[
     Path | None,
@@ -24,6 +26,8 @@ Bootstrap = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka broker.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
 
 def debug() -> bool:
@@ -38,6 +42,22 @@ def settings_of(
     from service.settings import load  # noqa: PLC0415 - heavy
 
     return load(config, data=data, bootstrap=bootstrap)
+
+
+def wiring_of(config: Path | None, data: Path | None) -> Wiring:
+    """The operations of an installation, for a command that runs one of them."""
+    from schemas.telemetry import NoMeter  # noqa: PLC0415
+    from service.wiring import Wiring  # noqa: PLC0415
+
+    return Wiring(settings_of(config, data), NoMeter())
+
+
+def actor() -> str:
+    """Who gives the command, for the audit trail."""
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"user:{os.getuid()}"
 
 
 def print_json(value: Any) -> None:
