@@ -79,11 +79,6 @@ class Code(Enum):
         "the ledger's offset is outside the topic's log",
         "records were lost or the topic was made anew; raise retention, or start a new ledger",
     )
-    WRONG_CLUSTER = (
-        "E7205",
-        "the ledger was filled from another Kafka cluster",
-        "use another --data folder for this cluster",
-    )
 
     # E73xx  datasets
     DATASET_TOO_SMALL = (
@@ -141,7 +136,6 @@ class Code(Enum):
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
 
     # E79xx  the rest
-    API_DOWN = ("E7901", "the Lorikeet API does not answer", "start it: lorikeet api")
     BAD_IMPORT = ("E7902", "a file to import cannot be read", "check its format")
 
     @property

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.options import percent, print_table
+from service.cli.options import percent, print_table, settings_of
 
 if TYPE_CHECKING:
-    from service.demo.story import Options
+    from service.demo.stage import Options
 
 _DEFAULT = Path(".lorikeet/demo")
 
@@ -34,7 +34,8 @@ def demo(
     """The whole loop on an embedded broker, a tiny model and a simulated support desk: 4 minutes."""
     import structlog  # noqa: PLC0415
 
-    from service.demo.story import Options, tell  # noqa: PLC0415
+    from service.demo.stage import Options  # noqa: PLC0415
+    from service.demo.story import tell  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = Options(data.resolve(), seed, not no_swap, keep, report)
@@ -55,21 +56,45 @@ def _print_summary(report: dict[str, Any], options: Options) -> None:
     print_table("Success on live traffic", ["phase", "rate", "95 % interval", "runs"], rates)
     events = report["events"]
     print_table("Records", list(events), [list(events.values())])
+    promoted = {found["version"] for found in report["promoted"]}
+    returned = {found["version"]: found for found in report["rolled_back"]}
     adapters = [
-        (p["version"], p["adapter"], p["adapter_digest"][:16], "promoted")
-        for p in report["promoted"]
-    ] + [
-        (r["version"], "", "", f"rolled back to {r['to']} in {r['time_to_restore_s']:.2f} s")
-        for r in report["rolled_back"]
+        (
+            a["version"],
+            a["adapter"],
+            a["adapter_digest"][:16],
+            _fate(a["version"], promoted, returned),
+        )
+        for a in report["adapters"]
     ]
     print_table("Adapters", ["version", "adapter", "digest", "fate"], adapters)
-    typer.echo(
-        "Settings of this demonstration: validation needs 80 % of 60 golden cases; canary steps of\n"
-        "20 % and 50 %, at least 150 sessions an arm; the decision code and its error budget\n"
-        "(5 % over all looks) are production's. All of them: lorikeet.yaml in the data folder."
-    )
+    sealed = [
+        (d["version"], d["digest"][:16], d["train"], d["validation"], d["test"])
+        for d in report["datasets"]
+    ]
+    print_table("Datasets", ["version", "digest", "train", "validation", "test"], sealed)
+    _print_settings(options.data / "lorikeet.yaml")
     where = options.data
     typer.echo(f"Took {report['duration_s']:.0f} s. Where to look next:")
     typer.echo(f"  lorikeet status --config {where}/lorikeet.yaml")
     typer.echo(f"  lorikeet models list --config {where}/lorikeet.yaml")
     typer.echo(f"  the ledger, for any Delta reader: {where}/ledger")
+
+
+def _fate(version: str, promoted: set[str], returned: dict[str, Any]) -> str:
+    if version in returned:
+        back = returned[version]
+        return f"rolled back to {back['to']} in {back['time_to_restore_s']:.2f} s"
+    return "promoted" if version in promoted else "archived"
+
+
+def _print_settings(file: Path) -> None:
+    model = settings_of(file).models[0]
+    policy, validation = model.rollout, model.validation
+    steps = " and ".join(f"{step:.0%}" for step in policy.steps)
+    typer.echo(
+        f"Settings of this demonstration: validation needs {validation.min_pass:.0%} of "
+        f"{model.recipe.golden_size} golden cases;\ncanary steps of {steps}, at least "
+        f"{policy.promote_min} sessions an arm. The decision code and its error budget\n"
+        f"({policy.alpha:.0%} over all looks) are production's. All settings: {file}\n"
+    )

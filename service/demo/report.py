@@ -72,6 +72,7 @@ def build_report(
             {"version": manifest.version, "digest": manifest.digest, **manifest.counts}
             for manifest in manifests
         ],
+        "adapters": [_named(event) for event in _of(events, lifecycle.CANDIDATE)],
         "promoted": [_promoted(event) for event in _of(events, lifecycle.PROMOTED)],
         "rolled_back": [_rolled_back(e, events) for e in _of(events, lifecycle.ROLLED_BACK)],
     }
@@ -135,9 +136,11 @@ def converged_at(events: Sequence[Event], decision: str) -> datetime | None:
 
 
 def _promoted(event: Event) -> dict[str, Any]:
-    data = event["data"]
-    named = {name: data[name] for name in ("version", "adapter", "adapter_digest")}
-    return {**named, "event_id": event["id"]}
+    return {**_named(event), "event_id": event["id"]}
+
+
+def _named(event: Event) -> dict[str, Any]:
+    return {name: event["data"][name] for name in ("version", "adapter", "adapter_digest")}
 
 
 def _rolled_back(event: Event, events: Sequence[Event]) -> dict[str, Any]:
