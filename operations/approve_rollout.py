@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from operations.advance_rollout import decide, promote
+from operations.advance_rollout import decide
+from operations.move_rollout import Move
 from operations.register_adapter import start_rollout
 from operations.settings import ModelSettings
 from processors.rollout.decide import Action
@@ -47,5 +48,4 @@ def _promote(connection: Connection, rollout_id: str, now: datetime, actor: str)
     decision = decide(connection, trusted, statistics, now)
     if decision.action is not Action.PROMOTE:
         raise Unrecoverable(Code.GATE_CLOSED, decision.why)
-    version = registry.require(connection, rollout.tenant, rollout.model, rollout.version)
-    return promote(connection, rollout, version, decision, statistics["success"], now, actor)
+    return Move.of(connection, rollout, decision, now, actor).promote()

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from operations import announce
-from operations.advance_rollout import abort, roll_back_canary
+from operations.move_rollout import Move
 from operations.settings import ModelSettings
 from processors.rollout.decide import Action, Decision
 from schemas.errors import Code, Unrecoverable
@@ -20,6 +20,7 @@ from schemas.verdicts import Verdict
 from stores.control import outbox, registry, rollouts
 from stores.control.database import Database
 from stores.control.registry import AdapterVersion
+from stores.control.rollouts import Rollout
 
 BASE = "base"
 
@@ -34,17 +35,14 @@ class RollBack:
     def stop(self, rollout_id: str, now: datetime, *, actor: str, reason: str) -> RolloutState:
         """Abort a roll-out: from a canary it counts as a rollback, since users met it."""
 
-        def work(connection: Connection) -> RolloutState:
+        def work(connection: Connection) -> Rollout:
             rollout = rollouts.require(connection, rollout_id)
-            version = registry.require(connection, rollout.tenant, rollout.model, rollout.version)
-            decision = Decision(Action.ABORT, Verdict.INCONCLUSIVE, (), reason)
-            act = roll_back_canary if rollout.state is RolloutState.CANARY else abort
-            return act(connection, rollout, version, decision, {}, now, actor)
+            _stop(connection, rollout, now, actor, reason)
+            return rollouts.require(connection, rollout_id)
 
-        state = self._database.write(work)
-        found = self._database.read(lambda c: rollouts.require(c, rollout_id))
-        self._count(found.tenant, found.model, state)
-        return state
+        stopped = self._database.write(work)
+        self._count(stopped.tenant, stopped.model, stopped.state)
+        return stopped.state
 
     def __call__(
         self,
@@ -57,18 +55,33 @@ class RollBack:
     ) -> str:
         """Return to `to` (default: the previous version; `base`: no adapter); the version's name.
 
-        A running roll-out is stopped first. Raises Unrecoverable for an unknown version, one of
-        another base model, or when nothing is promoted.
+        A running roll-out is stopped too, in the same transaction; where nothing is promoted, that
+        is all. Raises Unrecoverable for an unknown version, one of another base model, or when
+        nothing is promoted and nothing runs.
         """
-        running = self._database.read(lambda c: rollouts.running(c, model.tenant, model.name))
-        if running is not None:
-            self.stop(running.id, now, actor=actor, reason=reason)
-        wanted = self._database.write(lambda c: _return(c, model, now, actor, reason, to))
+
+        def work(connection: Connection) -> str:
+            running = rollouts.running(connection, model.tenant, model.name)
+            if running is not None:
+                _stop(connection, running, now, actor, reason)
+                if to is None and registry.champion(connection, model.tenant, model.name) is None:
+                    return BASE
+            return _return(connection, model, now, actor, reason, to)
+
+        wanted = self._database.write(work)
         self._count(model.tenant, model.name, RolloutState.ROLLED_BACK)
         return wanted
 
     def _count(self, tenant: str, model: str, state: RolloutState) -> None:
         self._meter.count(Metric.ROLLOUTS, tenant=tenant, model=model, state=state.value)
+
+
+def _stop(
+    connection: Connection, rollout: Rollout, now: datetime, actor: str, reason: str
+) -> RolloutState:
+    decision = Decision(Action.ABORT, Verdict.INCONCLUSIVE, (), reason)
+    move = Move.of(connection, rollout, decision, now, actor)
+    return move.roll_back() if rollout.state is RolloutState.CANARY else move.abort()
 
 
 def _return(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +79,3 @@ def decision(action: Action, verdict: Verdict = Verdict.PASS) -> Decision:
 def stats(n: int, successes: int) -> ArmStats:
     """Statistics of sessions that succeed or fail."""
     return ArmStats(n=n, total=float(successes), squares=float(successes))
-
-
-NO_STATS: Mapping[str, ArmStats] = {}

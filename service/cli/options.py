@@ -29,6 +29,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
+_PIPED_WIDTH = 160
+
 
 def debug() -> bool:
     """Whether --debug was given: full tracebacks, verbose logs."""
@@ -72,6 +74,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     from rich.table import Table  # noqa: PLC0415
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
     if not rows:
         console.print(f"{title}: none")
         return

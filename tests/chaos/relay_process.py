@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from consumers.kafka import KafkaPublishedEvents
-from operations.advance_rollout import promote
+from operations.move_rollout import Move
 from operations.relay_outbox import RelayOutbox
 from processors.rollout.decide import Action
 from producers.kafka import KafkaProducer
 from schemas.telemetry import NoMeter
-from stores.control import outbox, registry, rollouts
+from stores.control import outbox, rollouts
 from stores.control.database import Database
-from tests.installation import ACTOR, MODEL, NO_STATS, canary, database, decision
+from tests.installation import ACTOR, MODEL, canary, database, decision
 
 
 def main() -> None:
@@ -44,9 +44,8 @@ def main() -> None:
 
 def _promote(connection: Any, version: str) -> None:
     rollout = canary(connection, version)
-    found = registry.require(connection, MODEL.tenant, MODEL.name, version)
     now = datetime.now(UTC)
-    promote(connection, rollout, found, decision(Action.PROMOTE), NO_STATS, now, ACTOR)
+    Move.of(connection, rollout, decision(Action.PROMOTE), now, ACTOR).promote()
     assert rollouts.running(connection, MODEL.tenant, MODEL.name) is None
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from operations.advance_rollout import promote
+from operations.move_rollout import Move
 from processors.rollout.decide import Action
 from schemas import lifecycle
 from service.broker import free_port
@@ -20,7 +20,7 @@ from service.demo.lifecycle import lifecycle_events
 from stores.control import leases, outbox, registry
 from stores.control.database import Database
 from tests import processes
-from tests.installation import ACTOR, MODEL, NO_STATS, NOW, canary, database, decision
+from tests.installation import ACTOR, NOW, canary, database, decision
 
 TREE: dict[str, Any] = {"models": [{"name": "m"}]}
 
@@ -54,8 +54,7 @@ class Api:
     def promoted(self, version: str) -> None:
         def work(connection: Any) -> None:
             rollout = canary(connection, version)
-            found = registry.require(connection, MODEL.tenant, MODEL.name, version)
-            promote(connection, rollout, found, decision(Action.PROMOTE), NO_STATS, NOW, ACTOR)
+            Move.of(connection, rollout, decision(Action.PROMOTE), NOW, ACTOR).promote()
 
         self.store.write(work)
 
