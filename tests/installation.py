@@ -29,14 +29,19 @@ def database(folder: Path) -> Database:
 
 
 def register(
-    connection: Connection, version: str, stage: Stage = Stage.STAGING, **changes: Any
+    connection: Connection,
+    version: str,
+    stage: Stage = Stage.STAGING,
+    *,
+    model: ModelSettings = MODEL,
+    **changes: Any,
 ) -> registry.AdapterVersion:
     """A registered version; its files are not there."""
     values = {
-        "tenant": MODEL.tenant,
-        "model": MODEL.name,
+        "tenant": model.tenant,
+        "model": model.name,
         "version": version,
-        "adapter": f"{MODEL.slug}-{version}",
+        "adapter": f"{model.slug}-{version}",
         "adapter_digest": f"digest-{version}",
         "adapter_uri": f"file:///nowhere/{version}",
         "base_model": "/base",
@@ -52,16 +57,16 @@ def register(
         "probe": None,
     }
     registry.register(connection, NOW, ACTOR, **{**values, **changes})
-    made = registry.require(connection, MODEL.tenant, MODEL.name, version)
+    made = registry.require(connection, model.tenant, model.name, version)
     if stage is not Stage.DEVELOPMENT:
         registry.move(connection, made, stage, NOW, ACTOR, "test")
-    return registry.require(connection, MODEL.tenant, MODEL.name, version)
+    return registry.require(connection, model.tenant, model.name, version)
 
 
-def canary(connection: Connection, version: str) -> Rollout:
+def canary(connection: Connection, version: str, model: ModelSettings = MODEL) -> Rollout:
     """A version in its last canary step."""
-    found = register(connection, version)
-    rollout_id = start_rollout(connection, MODEL, found, NOW, decided_by=ACTOR)
+    found = register(connection, version, model=model)
+    rollout_id = start_rollout(connection, model, found, NOW, decided_by=ACTOR)
     rollout = rollouts.require(connection, rollout_id)
     rollout = rollouts.move(connection, rollout, RolloutState.SHADOW, NOW, ACTOR, "loaded")
     return rollouts.move(

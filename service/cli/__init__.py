@@ -14,6 +14,7 @@ from service.cli import config, demo, dev, importing, look, models, rollouts, ru
 app = typer.Typer(
     name="lorikeet",
     help="The learning layer for LLM agents: Kafka events in, a better LoRA adapter out.",
+    epilog="--debug, with any command, shows tracebacks and logs more.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import AsJson, Bootstrap, Config, print_json, settings_of
+from service.cli.options import AsJson, Bootstrap, Config, print_json, quiet_kafka, settings_of
 
 _DEV = typer.Typer(help="For development.", no_args_is_help=True)
 
@@ -54,6 +54,7 @@ def topics(config: Config = None, bootstrap: Bootstrap = None, as_json: AsJson =
     from consumers.kafka import create_topics  # noqa: PLC0415
     from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
 
+    quiet_kafka()
     settings = settings_of(config, None, bootstrap)
     address = settings.kafka.bootstrap
     if address is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +14,9 @@ from service.cli.options import (
     AsJson,
     Bootstrap,
     Config,
-    debug,
     print_json,
     print_table,
+    quiet_kafka,
     settings_of,
 )
 
@@ -116,8 +115,7 @@ async def _send(settings: Settings, looked: Looked) -> Summary:
     from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
     from schemas.events import EXECUTION  # noqa: PLC0415
 
-    if not debug():
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says is in our errors
+    quiet_kafka()
     address, prefix = settings.kafka.bootstrap, settings.kafka.prefix
     if address is None:
         raise Unrecoverable(Code.NO_BROKER, "none is configured", remedy="give --bootstrap")

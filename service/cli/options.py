@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,12 @@ _PIPED_WIDTH = 160
 def debug() -> bool:
     """Whether --debug was given: full tracebacks, verbose logs."""
     return os.environ.get("LORIKEET_DEBUG") == "1"
+
+
+def quiet_kafka() -> None:
+    """Keep aiokafka from writing to stderr what our errors say in one line."""
+    if not debug():
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def settings_of(

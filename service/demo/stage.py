@@ -75,6 +75,7 @@ def prepare(options: Options, stack: ExitStack) -> None:
     if options.report is not None:
         try:
             options.report.touch()
+            options.report.unlink()
         except OSError as error:
             raise Unrecoverable(Code.UNWRITABLE, f"{options.report}: {error.strerror}") from error
 

@@ -148,6 +148,10 @@ class Checker:
             "events": {"received": self.received, **self.dispositions()},
             "success_rate": self.success_rates(),
             "datasets": self.datasets(),
+            "adapters": [
+                {n: e["data"][n] for n in ("version", "adapter", "adapter_digest")}
+                for e in self.of("model.candidate")
+            ],
             "promoted": [
                 {
                     **{n: e["data"][n] for n in ("version", "adapter", "adapter_digest")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -50,17 +51,16 @@ class Demonstration:
         return [tree["api"]["port"], *tree["metrics"].values(), *gateways, broker]
 
 
-def start(folder: Path, *options: str) -> Demonstration:
-    """Start `lorikeet demo` in a folder of its own."""
+def start(folder: Path, *options: str, make: bool = False) -> Demonstration:
+    """Start `lorikeet demo`, or `make demo`, in a folder of its own."""
     data, report, log = folder / "demo", folder / "report.json", folder / "demo.log"
+    arguments = ["--data", str(data), "--report", str(report), *options]
+    command = [sys.executable, "-m", "service", "demo", *arguments]
+    if make:
+        environment = f"VENV={sys.prefix}"
+        command = ["make", "demo", environment, f"ARGS={shlex.join(arguments)}"]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service", "demo", "--data", str(data),
-             "--report", str(report), *options],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-        )  # fmt: skip
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
     return Demonstration(data, report, log, process)
 
 

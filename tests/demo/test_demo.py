@@ -156,8 +156,8 @@ def _ended(demonstration: Demonstration, seconds: float) -> dict[str, Any]:
 
 
 def test_without_the_swap_the_gain_is_absent(tmp_path: Path) -> None:
-    """The same story with a gateway that refuses adapters."""
-    report = _ended(start(tmp_path, "--no-swap"), 400)
+    """The same story with a gateway that refuses adapters, begun by `make demo`."""
+    report = _ended(start(tmp_path, "--no-swap", make=True), 600)
     rates = report["success_rate"]
     assert report["promoted"] == []
     assert report["rolled_back"] == []
