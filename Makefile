@@ -60,7 +60,7 @@ demo-seeds: $(VENV)/.checks ## Run the demonstration for five other seeds and wi
 
 .PHONY: chaos
 chaos: $(VENV)/.checks ## Kill ingest and the relay many times
-	@$(BIN)/python -m pytest -m chaos --override-ini addopts="--import-mode=importlib -s" $(ARGS)
+	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 .PHONY: compose-smoke
 compose-smoke: ## Run one loop in the docker compose stack (needs Docker)

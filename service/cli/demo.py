@@ -10,7 +10,7 @@ import typer
 from service.cli.options import percent, print_table, settings_of
 
 if TYPE_CHECKING:
-    from service.demo.stage import Options
+    from service.demo.folder import Options
 
 _DEFAULT = Path(".lorikeet/demo")
 
@@ -34,7 +34,7 @@ def demo(
     """The whole loop on an embedded broker, a tiny model and a simulated support desk: 4 minutes."""
     import structlog  # noqa: PLC0415
 
-    from service.demo.stage import Options  # noqa: PLC0415
+    from service.demo.folder import Options  # noqa: PLC0415
     from service.demo.story import tell  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import sys
 import time
@@ -25,15 +24,13 @@ from typing import Any
 
 import httpx
 
-from producers.encode import message
 from producers.kafka import KafkaProducer
-from producers.port import Outgoing, Raw
+from producers.port import Outgoing
 from schemas.chat import Message
-from schemas.events import EXECUTION, FEEDBACK, PLAN, TELEMETRY
+from schemas.events import TELEMETRY
+from service.demo.runs import AGENT, Run, edit, event, malformed
 from service.demo.world import Desk, Task, mix_up
 
-SOURCE = "urn:demo:support-desk"
-AGENT = "support-agent"
 _CONCURRENCY = 24
 _MAX_TOKENS = 96
 _PERSONAL = 0.1
@@ -104,9 +101,9 @@ class Simulator:
         turn = Message.model_validate(answer["choices"][0]["message"]).canonical()
         calls = turn.get("tool_calls", [])
         effects, results = _act(desk, calls, random if command.faults else None)
-        run = _Run(session, task, tools, turn, results, answer["lorikeet"], started)
+        run = Run(self._model, session, task, tools, turn, results, answer["lorikeet"], started)
         solved = tuple(effects) == task.goal
-        events = [self._plan(run, calls), self._execution(run, answer, solved=solved)]
+        events = [run.plan(calls), run.execution(answer, solved=solved)]
         events += self._labels(desk, run, command, random, solved=solved)
         await self._publish(events, random if command.faults else None)
         return solved
@@ -128,67 +125,16 @@ class Simulator:
         answer: dict[str, Any] = response.json()
         return answer
 
-    def _plan(self, run: _Run, calls: Sequence[dict[str, Any]]) -> Outgoing:
-        known = {tool["function"]["name"] for tool in run.tools}
-        steps = [
-            {
-                "id": str(number),
-                "tool": call["name"],
-                "arguments": call["arguments"] if isinstance(call["arguments"], dict) else {},
-                "depends_on": [str(number - 1)] if number else [],
-            }
-            for number, call in enumerate(calls)
-        ]
-        data = {
-            **run.common(self._model),
-            "plan_id": f"plan-{run.session}",
-            "goal": run.task.prompt,
-            "steps": steps,
-            "valid": bool(calls) and all(call["name"] in known for call in calls),
-            "validator": "desk",
-        }
-        return _event(PLAN, run.session, data)
-
-    def _execution(self, run: _Run, answer: dict[str, Any], *, solved: bool) -> Outgoing:
-        ended = datetime.now(UTC)
-        data = {
-            **run.common(self._model),
-            "execution_id": f"run-{run.session}",
-            "plan_id": f"plan-{run.session}",
-            "task": {"prompt": run.task.prompt, "type": "tool_call", "domain": "support"},
-            "messages": [
-                {"role": "user", "content": run.task.prompt},
-                answer["choices"][0]["message"],
-                *run.results,
-            ],
-            "outcome": {
-                "status": "success" if solved else "failure",
-                "gates": [
-                    {"name": "valid_answer", "passed": "tool_calls" in run.turn},
-                    {"name": "goal_reached", "passed": solved},
-                ],
-            },
-            "confidence": 0.9,
-            "metrics": {
-                "duration_ms": (ended - run.started).total_seconds() * 1000,
-                "input_tokens": answer["usage"]["prompt_tokens"],
-                "output_tokens": answer["usage"]["completion_tokens"],
-            },
-            "started_at": run.started.isoformat(),
-            "ended_at": ended.isoformat(),
-        }
-        return _event(EXECUTION, run.session, data)
-
     def _labels(
-        self, desk: Desk, run: _Run, command: Round, random: Random, *, solved: bool
+        self, desk: Desk, run: Run, command: Round, random: Random, *, solved: bool
     ) -> list[Outgoing]:
         """Corrections: an expert's of failures, or a careless annotator's of anything."""
         right = desk.calls(run.task.goal)
         if random.random() < command.relabel:
             wrong = random.random() < command.wrong
-            return [_edit(run.session, "annotator", "reviewer", mix_up(right) if wrong else right)]
+            return [edit(run.session, "annotator", "reviewer", mix_up(right) if wrong else right)]
         if not solved and random.random() < command.corrections:
-            return [_edit(run.session, "desk-expert", "expert", right)]
+            return [edit(run.session, "desk-expert", "expert", right)]
         return []
 
     async def _health(self, sessions: int, solved: int, seconds: float) -> None:
@@ -198,7 +144,7 @@ class Simulator:
             "error_rate": 1 - solved / sessions,
             "response_time_ms": 1000 * seconds * _CONCURRENCY / sessions,
         }
-        await self._producer.send([_event(TELEMETRY, AGENT, data)])
+        await self._producer.send([event(TELEMETRY, AGENT, data)])
 
     async def _publish(self, events: Sequence[Outgoing], faults: Random | None) -> None:
         await self._producer.send(events)
@@ -207,29 +153,7 @@ class Simulator:
         if faults.random() < _DUPLICATED:
             await self._producer.send(events[:2])
         if faults.random() < _MALFORMED:
-            await self._producer.send_raw([_malformed(events[1], faults)])
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    session: str
-    task: Task
-    tools: list[dict[str, Any]]
-    turn: dict[str, Any]
-    results: list[dict[str, Any]]
-    served: dict[str, Any]
-    started: datetime
-
-    def common(self, model: str) -> dict[str, Any]:
-        """Fields of both kinds of run: who, with which tools, by which weights."""
-        return {
-            "agent_id": AGENT,
-            "session_id": self.session,
-            "user_id": f"customer-{self.session[:8]}",
-            "tools": self.tools,
-            "origin": "ai",
-            "model": {"name": model, **self.served},
-        }
+            await self._producer.send_raw([malformed(events[1], faults)])
 
 
 def _act(
@@ -245,44 +169,6 @@ def _act(
         effects.append(effect)
         results.append({"role": "tool", "content": text, "error": effect is None})
     return effects, results
-
-
-def _edit(session: str, author: str, role: str, calls: Sequence[dict[str, Any]]) -> Outgoing:
-    data = {
-        "kind": "edit",
-        "author": author,
-        "author_role": role,
-        "target": {"execution_id": f"run-{session}", "source": SOURCE},
-        "messages": [{"role": "assistant", "content": None, "tool_calls": list(calls)}],
-    }
-    return _event(FEEDBACK, session, data)
-
-
-def _event(kind: str, key: str, data: dict[str, Any]) -> Outgoing:
-    return Outgoing(
-        topic=kind,
-        key=key,
-        id=str(uuid.uuid4()),
-        source=SOURCE,
-        type=kind,
-        time=datetime.now(UTC),
-        data=data,
-    )
-
-
-def _malformed(event: Outgoing, random: Random) -> Raw:
-    """One of the ways in which records go wrong."""
-    value, headers = message(dataclasses.replace(event, id=str(uuid.uuid4())))
-    kind = random.randrange(4)
-    if kind == 0:
-        value = value[: len(value) // 2]
-    elif kind == 1:
-        headers = [(name, data) for name, data in headers if name != "ce_id"]
-    elif kind == 2:  # noqa: PLR2004 - the third way
-        value = json.dumps({**json.loads(value), "confidence": 70}).encode()
-    else:
-        headers = [(n, b"invoice.paid" if n == "ce_type" else data) for n, data in headers]
-    return Raw(topic=event.topic, key=event.key.encode(), value=value, headers=headers)
 
 
 async def main() -> None:

@@ -6,15 +6,12 @@ Whatever is said about the run is read back from Kafka, the ledger and the contr
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +26,7 @@ from service.broker import EmbeddedBroker, free_port
 from service.demo.agents import Agents
 from service.demo.base import cached_base, make_base
 from service.demo.display import Display
+from service.demo.folder import Options
 from service.demo.lifecycle import count_records, lifecycle_events
 from service.demo.report import build_report
 from service.demo.settings import MODEL, TENANT, write_settings
@@ -40,54 +38,7 @@ from stores.control.jobs import Job
 from stores.control.rollouts import Rollout
 
 T = TypeVar("T")
-MARKER = ".lorikeet-demo"
 _PATIENCE = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line asked for."""
-
-    data: Path
-    seed: int = 0
-    swap: bool = True
-    keep: bool = False
-    report: Path | None = None
-
-
-def prepare(options: Options, stack: ExitStack) -> None:
-    """An empty folder of our own, held until the stack is closed, and a report that can be written.
-
-    Raises Unrecoverable(FOREIGN_FOLDER) rather than delete what others made or still use.
-    """
-    data = options.data
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        _hold(data, stack)
-        found = [path for path in data.iterdir() if path.name != MARKER]
-        if found and not (data / MARKER).exists():
-            raise Unrecoverable(Code.FOREIGN_FOLDER, f"{data} is not empty")
-        (data / MARKER).write_text("made by `lorikeet demo`; the next run empties this folder\n")
-        for path in found:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    except OSError as error:
-        raise Unrecoverable(Code.UNWRITABLE, f"{data}: {error.strerror}") from error
-    if options.report is not None:
-        try:
-            options.report.touch()
-            options.report.unlink()
-        except OSError as error:
-            raise Unrecoverable(Code.UNWRITABLE, f"{options.report}: {error.strerror}") from error
-
-
-def _hold(data: Path, stack: ExitStack) -> None:
-    folder = os.open(data, os.O_RDONLY)
-    stack.callback(os.close, folder)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        why = f"another demonstration runs in {data}"
-        raise Unrecoverable(Code.FOREIGN_FOLDER, why, remedy="choose another --data") from None
 
 
 class Stage:

@@ -17,9 +17,10 @@ import httpx
 from schemas.errors import Code, Unrecoverable
 from schemas.rollouts import RolloutState
 from service.demo.display import display
+from service.demo.folder import Options, prepare
 from service.demo.settings import MODEL, TENANT
 from service.demo.simulator import Round
-from service.demo.stage import Options, Stage, prepare
+from service.demo.stage import Stage
 from stores.control import jobs, registry, rollouts
 from stores.control.jobs import Job
 from stores.control.rollouts import Rollout

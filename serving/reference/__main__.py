@@ -34,9 +34,10 @@ def main() -> int:
     import torch  # noqa: PLC0415 - arguments first, then heavy imports
     import uvicorn  # noqa: PLC0415
 
-    from serving.reference.app import ReferenceGateway, build_app  # noqa: PLC0415
+    from serving.reference.app import build_app  # noqa: PLC0415
     from serving.reference.engine import Engine  # noqa: PLC0415
     from serving.reference.events import GatewayEvents  # noqa: PLC0415
+    from serving.reference.gateway import ReferenceGateway  # noqa: PLC0415
 
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
