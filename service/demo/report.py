@@ -37,6 +37,7 @@ class Run:
     at: datetime
     tools: str | None
     adapter: str | None
+    arm: str | None
     success: bool
 
 
@@ -48,20 +49,11 @@ def build_report(
     seconds: float,
 ) -> dict[str, Any]:
     """The report. `events` are those of `model.lifecycle` in order; `received` is Kafka's count."""
-    table = ledger.table(_COLUMNS).to_pylist()
+    table = ledger.table(("disposition",)).to_pylist()
     counts = {str(name): 0 for name in Disposition}
     for row in table:
         counts[row["disposition"]] += 1
-    runs = sorted(
-        (
-            Run(row["event_time"], row["tools_digest"], row["adapter_digest"], row["success"])
-            for row in table
-            if row["type"] == EXECUTION
-            and row["arm"] != "shadow"
-            and row["disposition"] not in (Disposition.DUPLICATE, Disposition.DEAD_LETTER)
-        ),
-        key=lambda run: run.at,
-    )
+    runs = read_runs(ledger)
     later = manifests[1].recipe.since if len(manifests) > 1 else None
     phases = split_phases(runs, events, later)
     return {
@@ -76,6 +68,23 @@ def build_report(
         "promoted": [_promoted(event) for event in _of(events, lifecycle.PROMOTED)],
         "rolled_back": [_rolled_back(e, events) for e in _of(events, lifecycle.ROLLED_BACK)],
     }
+
+
+def read_runs(ledger: DeltaLedgerReader) -> list[Run]:
+    """The executions that customers met, in the order of their ends."""
+    found = [
+        Run(
+            *(
+                row[name]
+                for name in ("event_time", "tools_digest", "adapter_digest", "arm", "success")
+            )
+        )
+        for row in ledger.table(_COLUMNS).to_pylist()
+        if row["type"] == EXECUTION
+        and row["arm"] != "shadow"
+        and row["disposition"] not in (Disposition.DUPLICATE, Disposition.DEAD_LETTER)
+    ]
+    return sorted(found, key=lambda run: run.at)
 
 
 def split_phases(

@@ -28,7 +28,8 @@ from service.demo.base import cached_base, make_base
 from service.demo.display import Display
 from service.demo.folder import Options
 from service.demo.lifecycle import count_records, lifecycle_events
-from service.demo.report import build_report
+from service.demo.plot import plot
+from service.demo.report import build_report, read_runs
 from service.demo.settings import MODEL, TENANT, write_settings
 from service.demo.simulator import Round
 from service.supervise import Child, Supervisor, lorikeet
@@ -213,6 +214,12 @@ class Stage:
             count_records(self._bootstrap),
             time.monotonic() - self._started,
         )
+
+    def picture(self) -> Path:
+        """Success over time, as an SVG in the data folder."""
+        path = self._options.data / "success.svg"
+        path.write_text(plot(read_runs(self._wiring.ledger), lifecycle_events(self._bootstrap)))
+        return path
 
     def keep(self) -> None:
         """Leave everything running to be looked at."""

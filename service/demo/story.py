@@ -69,6 +69,7 @@ class Story:
             self._chapter(7, "A bad candidate: left out, since nothing was promoted")
         self._chapter(8, "Summary")
         self._stage.settle()
+        self._say(f"success over time, drawn: {self._stage.picture()}")
         return self._stage.report()
 
     def _normal_traffic(self) -> None:

@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -118,6 +119,15 @@ def test_every_metric_of_the_table_has_a_sample(kept: Demonstration) -> None:
         if spec.needs is None and name not in samples:
             missing.append(spec.name)
     assert missing == []
+
+
+def test_the_picture_shows_both_arms_and_every_decision(kept: Demonstration) -> None:
+    text = (kept.data / "success.svg").read_text()
+    root = ET.fromstring(text)
+    said = "".join(root.itertext())
+    for event in ("the world changes", "1.0.0 candidate", "1.0.0 promoted", "1.1.0 rolled back"):
+        assert event in said
+    assert text.count("<polyline") > 8
 
 
 def test_status_tells_what_is_there(kept: Demonstration) -> None:

@@ -34,7 +34,7 @@ TINY = TinySettings(
     hidden=128,
     heads=4,
     vocabulary=1_500,
-    steps=220,
+    steps=200,
     prompt_loss_weight=1.0,
     max_positions=_LENGTH,
 )
@@ -43,7 +43,7 @@ SFT = SftSettings(
     learning_rate=5e-3,
     batch_size=16,
     epochs=100,
-    max_steps=200,
+    max_steps=160,
     max_length=_LENGTH,
     targets="tool_calls",
 )
