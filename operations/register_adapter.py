@@ -138,13 +138,15 @@ def start_rollout(
 ) -> str:
     """Begin a version's roll-out: candidate, mirrored once every gateway has loaded it.
 
+    Asked for again, it changes nothing; the id is the same.
+
     Raises Unrecoverable(GATE_CLOSED) for a version that is not in STAGING.
     """
     if version.stage is not Stage.STAGING:
         raise Unrecoverable(Code.GATE_CLOSED, f"{version.version} is in {version.stage}")
     stable = registry.champion(connection, model.tenant, model.name)
     rollout_id = announce.decision_id("rollout", version.adapter_digest, version.version)
-    rollouts.create(
+    made = rollouts.create(
         connection,
         now,
         decided_by,
@@ -156,6 +158,8 @@ def start_rollout(
         policy=model.rollout.model_dump(mode="json"),
         salt=rollout_id,
     )
+    if not made:
+        return rollout_id
     registry.set_alias(connection, model.tenant, model.name, registry.CHALLENGER, version.version)
     route = announce.stable_route(model.tenant, model.name, stable).model_copy(
         update={

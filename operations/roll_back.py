@@ -53,11 +53,12 @@ class RollBack:
         reason: str,
         to: str | None = None,
     ) -> str:
-        """Return to `to` (default: the previous version; `base`: no adapter); the version's name.
+        """Return to `to` (default: what served before; `base`: no adapter); the version's name.
 
-        A running roll-out is stopped too, in the same transaction; where nothing is promoted, that
-        is all. Raises Unrecoverable for an unknown version, one of another base model, or when
-        nothing is promoted and nothing runs.
+        Repeating it changes nothing: to go further back, the version has to be named. A running
+        roll-out is stopped too, in the same transaction; where nothing is promoted, that is all.
+        Raises Unrecoverable for an unknown version, one of another base model, one that never
+        served everybody, or when nothing is promoted and nothing runs.
         """
 
         def work(connection: Connection) -> str:
@@ -99,12 +100,13 @@ def _return(
     wanted = to or registry.alias(connection, *key, registry.PREVIOUS) or BASE
     target = None if wanted == BASE else registry.require(connection, *key, wanted)
     if target is not None:
-        _check(champion, target)
+        _check(connection, champion, target)
     registry.move(connection, champion, Stage.ARCHIVED, now, actor, reason)
     if target is not None:
         registry.move(connection, target, Stage.PRODUCTION, now, actor, reason)
-    registry.set_alias(connection, *key, registry.PREVIOUS, champion.version)
-    registry.set_alias(connection, *key, registry.CHAMPION, target.version if target else None)
+    named = target.version if target else None
+    registry.set_alias(connection, *key, registry.CHAMPION, named)
+    registry.set_alias(connection, *key, registry.PREVIOUS, named)  # a repeat goes nowhere
     _note_rollout(connection, champion, now, actor, reason)
     count = len(registry.history(connection, *key))
     decision = announce.decision_id("roll_back", champion.adapter_digest, count)
@@ -138,13 +140,24 @@ def _return(
     return wanted
 
 
-def _check(champion: AdapterVersion, target: AdapterVersion) -> None:
+def _check(connection: Connection, champion: AdapterVersion, target: AdapterVersion) -> None:
     if target.version == champion.version:
-        raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, f"{target.version} serves already")
+        raise Unrecoverable(
+            Code.NOTHING_TO_ROLL_BACK,
+            f"{target.version} serves already",
+            remedy="name an earlier version to go further back",
+        )
     if target.base_digest != champion.base_digest:
         raise Unrecoverable(Code.OTHER_BASE, target.version)
     if target.stage in (Stage.QUARANTINE, Stage.DEVELOPMENT) or not target.signature_uri:
         raise Unrecoverable(Code.GATE_CLOSED, f"{target.version} is in {target.stage}")
+    changes = registry.history(connection, target.tenant, target.model)
+    if (target.version, Stage.PRODUCTION) not in {(c["version"], c["to_stage"]) for c in changes}:
+        raise Unrecoverable(
+            Code.GATE_CLOSED,
+            f"{target.version} was never promoted",
+            remedy="begin its roll-out: lorikeet rollouts start",
+        )
 
 
 def _note_rollout(

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from operations.fetch_adapter import FetchAdapter
 from operations.register_adapter import RegisterAdapter, start_rollout
 from operations.run_attempt import RunAttempt, attempt, write_job
 from operations.seal_dataset import SealDataset
@@ -26,14 +27,14 @@ from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.jobs import JobSpec, JobState
 from schemas.telemetry import Meter, Metric
 from schemas.verdicts import Recommendation
-from stores.artifacts.objects import ObjectFolder
 from stores.control import jobs, registry
 from stores.control.database import Database
 from stores.control.jobs import Job
-from stores.control.registry import AdapterVersion
 from stores.datasets.parquet import DatasetStore
 
 LEASE_SECONDS = 15.0
+MOST_ATTEMPTS = 5
+"""How often a job that ends its worker is begun again."""
 Clock = Callable[[], datetime]
 
 
@@ -54,7 +55,7 @@ class RunJob:
         self,
         database: Database,
         store: DatasetStore,
-        objects: ObjectFolder,
+        fetch: FetchAdapter,
         steps: Steps,
         folder: Path,
         owner: str,
@@ -63,7 +64,7 @@ class RunJob:
     ) -> None:
         self._database = database
         self._store = store
-        self._objects = objects
+        self._fetch = fetch
         self._steps = steps
         self._folder = folder
         self._owner = owner
@@ -86,6 +87,8 @@ class RunJob:
         return job.id
 
     def _work(self, job: Job, models: Mapping[tuple[str, str], ModelSettings]) -> None:
+        if job.epoch > MOST_ATTEMPTS:
+            raise Unrecoverable(Code.TRAINING_FAILED, f"given up after {MOST_ATTEMPTS} attempts")
         model = models.get((job.tenant, job.model))
         if model is None:
             raise Unrecoverable(Code.NO_SUCH_MODEL, f"{job.tenant}/{job.model}")
@@ -122,7 +125,7 @@ class RunJob:
             job.epoch,
             spec,
             adapter=trained,
-            stable=self._bring(stable) if stable else None,
+            stable=self._fetch(stable) if stable else None,
             golden=self._store.golden(manifest.golden) if manifest.golden else [],
             settings=ValidationSettings.model_validate(job.validation),
             heartbeat=lambda: self._extend(job),
@@ -165,14 +168,6 @@ class RunJob:
 
         self._database.write(work)
         self._meter.count(Metric.JOBS, state=JobState.COMPLETED.value)
-
-    def _bring(self, version: AdapterVersion) -> Path:
-        """A registered adapter's files on this machine, checked against their digests."""
-        folder = self._folder.parent / "serving" / version.adapter
-        prefix = self._objects.key(version.adapter_uri)
-        digests = json.loads(self._objects.get(f"{prefix}/manifest.json"))
-        self._objects.fetch_folder(f"{prefix}/files", folder, digests)
-        return folder
 
     def _reach(self, job: Job, state: JobState, reason: str, **values: Any) -> Job:
         """Move forward to a state; a job taken over is moved only past where it stood."""

@@ -24,7 +24,7 @@ class ModelSettings(BaseModel):
     tenant: Annotated[str, Field(min_length=1, max_length=100)] = "default"
     base: str = ""
     """Folder of the base model in Hugging Face format (safetensors). Empty: never trained."""
-    gateways: tuple[str, ...] = ()
+    gateways: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+")], ...] = ()
     """Address of each gateway replica, such as http://10.0.0.5:8000. Never a load balancer."""
     thresholds: Thresholds = Thresholds()
     recipe: Recipe = Recipe()

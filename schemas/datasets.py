@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -19,7 +18,7 @@ class Recipe(BaseModel):
 
     window_days: Annotated[float, Field(gt=0)] = 30.0
     """How far back the window reaches from the newest row, by event time."""
-    since: datetime | None = None
+    since: AwareDatetime | None = None
     """Where the window begins instead, if a person said so."""
     min_quality: Annotated[float, Field(ge=0, le=100)] = 70.0
     min_confidence: Share = 0.6
@@ -38,6 +37,12 @@ class Recipe(BaseModel):
     validation_share: Share = 0.1
     test_share: Share = 0.1
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _trains(self) -> Recipe:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share: nothing is left to train on")
+        return self
 
 
 class Selection(StrEnum):
@@ -136,6 +141,8 @@ class GoldenCase(BaseModel):
     """The row it came from."""
     task: str
     prompt_digest: str
+    session: str | None = None
+    user: str | None = None
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = []
     expected: dict[str, Any]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -52,6 +53,9 @@ class Stage(StrEnum):
     ARCHIVED = "ARCHIVED"
 
 
+_MOST_SHARE = 0.5
+
+
 class RolloutPolicy(BaseModel):
     """When a candidate may go on, must go back, or is promoted."""
 
@@ -82,6 +86,17 @@ class RolloutPolicy(BaseModel):
     """A canary without a verdict ends as aborted after so long."""
     converge_seconds: Annotated[float, Field(gt=0)] = 60.0
     """How long gateways may take to load a candidate before it is aborted."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> RolloutPolicy:
+        shares = (0.0, *self.steps)
+        if not self.steps or any(now <= before for before, now in pairwise(shares)):
+            raise ValueError("steps: not one or more growing shares above 0")
+        if self.steps[-1] > _MOST_SHARE:
+            raise ValueError(f"steps: no room for a baseline arm of the size of {self.steps[-1]:g}")
+        if self.verdict_min > self.promote_min:
+            raise ValueError("verdict_min is above promote_min")
+        return self
 
 
 class Route(BaseModel):

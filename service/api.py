@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -81,7 +82,13 @@ def build_api(wiring: Wiring, meter: PrometheusMeter) -> FastAPI:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    api = FastAPI(title="Lorikeet", version=version("lorikeet"), lifespan=running)
+    open_to_all = wiring.settings.api.token is None
+    api = FastAPI(
+        title="Lorikeet",
+        version=version("lorikeet"),
+        lifespan=running,
+        openapi_url="/openapi.json" if open_to_all else None,
+    )
     _add_errors(api)
     _add_measuring(api, meter)
 
@@ -249,6 +256,8 @@ class _Operations:
                     await self._do(partial(self._wiring.converge_gateways, model, clock))
                 except LorikeetError as error:
                     log.warning("converge.failed", model=model.name, error=str(error))
+                except Exception:  # one odd gateway must not end this for all
+                    log.exception("converge.failed", model=model.name)
             await asyncio.sleep(self._wiring.settings.control.rollout_seconds)
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -264,7 +273,7 @@ def _token(wiring: Wiring) -> Callable[[Request], None]:
             return
         given = request.headers.get("authorization", "")
         wanted = f"Bearer {token.get_secret_value()}"
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
+        if not hmac.compare_digest(given.encode("latin-1"), wanted.encode()):
             raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
     return check
@@ -281,6 +290,15 @@ def _add_errors(api: FastAPI) -> None:
             status = 503 if isinstance(error, NotReady) else 400
         body = {"code": error.code.number, "error": str(error), "remedy": error.remedy}
         return JSONResponse(body, status)
+
+    @api.exception_handler(RequestValidationError)
+    async def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
+        """Where and what, without the body: it may hold what JSON cannot."""
+        found = [
+            {"path": ".".join(map(str, one["loc"])), "problem": one["msg"]}
+            for one in error.errors()
+        ]
+        return JSONResponse({"error": "the request does not fit", "problems": found}, 422)
 
 
 def _add_measuring(api: FastAPI, meter: PrometheusMeter) -> None:

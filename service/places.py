@@ -34,6 +34,8 @@ class Places:
             trial = self.data / f".writable-{os.getpid()}"
             trial.write_bytes(b"lorikeet\n" * 128)
             trial.unlink()
+        except ValueError as error:
+            raise Unrecoverable(Code.UNWRITABLE, f"{str(self.data)!r}: {error}") from error
         except OSError as error:
             full = error.errno == 28  # noqa: PLR2004 - ENOSPC
             code = Code.DISK_FULL if full else Code.UNWRITABLE

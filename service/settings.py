@@ -21,7 +21,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from consumers.settings import ControlSettings, IngestSettings
 from operations.settings import ModelSettings
@@ -82,6 +87,12 @@ class CurationSettings(_Part):
     def _can_be_compiled(cls, patterns: dict[str, str]) -> dict[str, str]:
         Redactor(patterns)
         return patterns
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CurationSettings:
+        if self.review_quality > self.min_quality:
+            raise ValueError("review_quality is above min_quality")
+        return self
 
     def policy(self, key: bytes) -> CurationPolicy:
         """The same as ingest's own type, with the key that hides users and sessions."""
@@ -203,6 +214,8 @@ def load(
         settings = Settings(**tree)
     except ValidationError as error:
         raise Unrecoverable(Code.BAD_SETTINGS, _first_problem(error)) from error
+    except SettingsError as error:
+        raise Unrecoverable(Code.BAD_SETTINGS, f"a variable {_PREFIX}…: {error}") from error
     if data is not None:
         settings = settings.model_copy(update={"data": data})
     if bootstrap is not None:
@@ -228,15 +241,16 @@ def _read(config: Path | None) -> dict[str, Any]:
         tree = yaml.safe_load(config.read_text())
     except OSError as error:
         raise Unrecoverable(Code.NO_SUCH_FILE, f"{config}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
+        problem = getattr(error, "problem", None) or f"not YAML: {error}"
         raise Unrecoverable(Code.BAD_SETTINGS, f"{config}{line}: {problem}") from error
     if tree is None:
         return {}
-    if not isinstance(tree, dict):
-        raise Unrecoverable(Code.BAD_SETTINGS, f"{config}: the top level is not a mapping")
+    if not isinstance(tree, dict) or not all(isinstance(name, str) for name in tree):
+        why = "the top level is not a mapping of names"
+        raise Unrecoverable(Code.BAD_SETTINGS, f"{config}: {why}")
     return tree
 
 

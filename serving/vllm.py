@@ -7,7 +7,8 @@ there, which means that its callers choose the arm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -29,8 +30,10 @@ class VllmGateway:
 
     def adapters(self) -> frozenset[str]:
         """Names of the adapters that are loaded: the models that have a parent."""
-        models = self._call("GET", "/v1/models").json()["data"]
-        return frozenset(model["id"] for model in models if model.get("parent"))
+        answer = self._call("GET", "/v1/models")
+        with self._understood(answer):
+            models = answer.json()["data"]
+            return frozenset(str(model["id"]) for model in models if model.get("parent"))
 
     def load(self, name: str, folder: str) -> None:
         """Load an adapter; 400 with "already" means it is there."""
@@ -59,12 +62,14 @@ class VllmGateway:
         }
         if tools:
             body["tools"] = list(tools)
-        choice = self._call("POST", "/v1/chat/completions", json=body).json()["choices"][0]
-        scored = (choice.get("logprobs") or {}).get("content") or []
-        return Completion(
-            text=_text(choice["message"]),
-            logprobs=tuple(float(token["logprob"]) for token in scored),
-        )
+        answer = self._call("POST", "/v1/chat/completions", json=body)
+        with self._understood(answer):
+            choice = answer.json()["choices"][0]
+            scored = (choice.get("logprobs") or {}).get("content") or []
+            return Completion(
+                text=_text(choice["message"]),
+                logprobs=tuple(float(token["logprob"]) for token in scored),
+            )
 
     def follow(self, route: Route) -> bool:
         """Hand over the route."""
@@ -78,13 +83,27 @@ class VllmGateway:
     def following(self) -> int | None:
         """The revision of the route it follows."""
         answer = self._call("GET", "/v1/route", check=False)
-        if answer.is_error:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        return int(answer.json()["revision"])
+        if answer.is_error:
+            raise NotReady(Code.GATEWAY_DOWN, f"{self.url}/v1/route: {answer.status_code}")
+        with self._understood(answer):
+            return int(answer.json()["revision"])
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
+
+    @contextlib.contextmanager
+    def _understood(self, answer: httpx.Response) -> Iterator[None]:
+        """Whatever else answers at this address is a gateway that is not there."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            said = answer.text[:80].replace("\n", " ")
+            raise NotReady(
+                Code.GATEWAY_DOWN, f"{self.url} answers {said!r}, not as vLLM does"
+            ) from error
 
     def _call(
         self, method: str, path: str, *, check: bool = True, **options: Any

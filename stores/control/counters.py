@@ -12,7 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from schemas.events import EXECUTION, FEEDBACK
 from schemas.rollouts import ArmStats
@@ -22,6 +32,7 @@ from stores.control.tables import (
     ledger_offsets,
     model_totals,
     rollout_units,
+    rollouts,
     tenant_totals,
     window_counts,
 )
@@ -43,12 +54,15 @@ COLUMNS = (
     "run_id",
     "duration_ms",
     "feedback",
+    "trust",
     "content",
 )
 """What counting needs of a row."""
 BUCKET_SECONDS = 10
 _LEDGER = "ledger"
 _UNCOUNTED = ("duplicate", "dead_letter")
+_EVIDENCE = ("verified", "internal")
+"""Whose runs decide a roll-out; failed runs count whatever their disposition."""
 _METRICS = ("success", "valid", "duration_ms")
 
 Key = tuple[Any, ...]
@@ -96,10 +110,13 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
 
 
 def _count_run(found: Tally, row: Mapping[str, Any]) -> None:
-    if row["rollout_id"] and row["arm"]:
+    model = (row["tenant"], row["model"])
+    if row["rollout_id"] and row["arm"] and row["trust"] in _EVIDENCE:
         # The shadow answers sessions that another arm serves: its units are its own.
         name = row["session"] or row["run_id"]
-        unit = found.units[row["rollout_id"], f"shadow/{name}" if row["arm"] == "shadow" else name]
+        if row["arm"] == "shadow":
+            name = f"shadow/{name}"
+        unit = found.units[row["rollout_id"], *model, name]
         unit.arms.add(row["arm"])
         unit.runs += 1
         unit.successes += bool(row["success"])
@@ -107,7 +124,6 @@ def _count_run(found: Tally, row: Mapping[str, Any]) -> None:
         unit.duration_ms += row["duration_ms"] or 0.0
     if row["arm"] == "shadow":
         return
-    model = (row["tenant"], row["model"])
     found.executions[model] += 1
     if row["disposition"] == "accepted":
         found.examples[model] += 1
@@ -199,7 +215,8 @@ def recent(connection: Connection, tenant: str, model: str, since: float) -> tup
 def arm_statistics(connection: Connection, rollout_id: str) -> dict[str, dict[str, ArmStats]]:
     """Metric → arm → statistics over sessions; a session seen in two arms counts in neither.
 
-    A session's value is its mean over its runs.
+    A session's value is its mean over its runs. Runs of another tenant or model that name the
+    roll-out do not count.
     """
     units = rollout_units.c
     result: dict[str, dict[str, ArmStats]] = {}
@@ -208,7 +225,7 @@ def arm_statistics(connection: Connection, rollout_id: str) -> dict[str, dict[st
         value = column / (units.runs * 1.0)
         rows = connection.execute(
             select(units.arm, func.count(), func.sum(value), func.sum(value * value))
-            .where(units.rollout_id == rollout_id, units.mixed.is_(False))
+            .where(*_own_units(rollout_id), units.mixed.is_(False))
             .group_by(units.arm)
         )
         result[metric] = {
@@ -222,12 +239,18 @@ def mixed_units(connection: Connection, rollout_id: str) -> int:
     """Sessions that were seen in more than one arm."""
     return int(
         connection.execute(
-            select(func.count()).where(
-                rollout_units.c.rollout_id == rollout_id, rollout_units.c.mixed.is_(True)
-            )
+            select(func.count())
+            .select_from(rollout_units)
+            .where(*_own_units(rollout_id), rollout_units.c.mixed.is_(True))
         ).scalar()
         or 0
     )
+
+
+def _own_units(rollout_id: str) -> tuple[ColumnElement[bool], ...]:
+    units = rollout_units.c
+    same = (rollouts.c.tenant == units.tenant, rollouts.c.model == units.model)
+    return (units.rollout_id == rollout_id, exists().where(rollouts.c.id == rollout_id, *same))
 
 
 def _add(
@@ -249,7 +272,7 @@ def _add(
 
 
 def _add_unit(connection: Connection, key: Key, unit: Unit) -> None:
-    rollout_id, name = key
+    place = dict(zip(("rollout_id", "tenant", "model", "unit"), key, strict=True))
     arm, mixed = min(unit.arms), len(unit.arms) > 1
     sums = {
         "runs": unit.runs,
@@ -258,10 +281,10 @@ def _add_unit(connection: Connection, key: Key, unit: Unit) -> None:
         "duration_ms": unit.duration_ms,
     }
     columns = rollout_units.c
-    this = (columns.rollout_id == rollout_id, columns.unit == name)
+    this = [columns[column] == value for column, value in place.items()]
     known = connection.execute(select(rollout_units).where(*this)).first()
     if known is None:
-        values = {"rollout_id": rollout_id, "unit": name, "arm": arm, "mixed": mixed, **sums}
+        values = {**place, "arm": arm, "mixed": mixed, **sums}
         connection.execute(insert(rollout_units).values(**values))
         return
     connection.execute(

@@ -14,6 +14,7 @@ from schemas.rollouts import Stage
 from stores.control.tables import adapter_history, adapters, aliases, datasets, golden_datasets
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+"""What serves, what is tried, and what a rollback returns to (after one: the champion itself)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,8 @@ rollout_units = Table(
     "rollout_units",
     metadata,
     _key("rollout_id"),
+    _key("tenant"),
+    _key("model"),
     _key("unit"),
     _name("arm"),
     _int("runs"),

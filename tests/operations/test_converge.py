@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from operations.converge_gateways import ConvergeGateways
+from operations.fetch_adapter import FetchAdapter
 from operations.register_adapter import RegisterAdapter, start_rollout
 from operations.roll_back import RollBack
 from operations.settings import ModelSettings
@@ -60,10 +61,8 @@ class Installation:
         """One more process that may act."""
         return ConvergeGateways(
             self.store,
-            self.objects,
-            self.signer,
+            FetchAdapter(self.objects, self.signer, self.folder / "serving"),
             VllmGateway,
-            self.folder / "serving",
             owner,
             NoMeter(),
         )

@@ -17,7 +17,7 @@ from operations.settings import ModelSettings
 from processors.rollout.decide import Action
 from schemas import lifecycle
 from schemas.errors import Code, Unrecoverable
-from schemas.rollouts import RolloutPolicy, RolloutState, Stage
+from schemas.rollouts import RolloutState, Stage
 from schemas.telemetry import NoMeter
 from stores.control import counters, outbox, registry, rollouts
 from stores.control.database import Database
@@ -40,7 +40,7 @@ class Sessions:
         self._version = 0
         self._count = 0
 
-    def add(self, rollout_id: str, arm: str, n: int, successes: int) -> None:
+    def add(self, rollout_id: str, arm: str, n: int, successes: int, **facts: str) -> None:
         rows: list[dict[str, Any]] = []
         for number in range(n):
             self._count += 1
@@ -51,8 +51,9 @@ class Sessions:
                 "session": f"s{self._count}",
                 "success": number < successes,
                 "valid": number < successes,
+                "trust": "internal",
             }
-            rows.append(asdict(row(self._count, **changes)))
+            rows.append(asdict(row(self._count, **{**changes, **facts})))
         self._version += 1
         self._store.write(lambda c: counters.apply(c, self._version, rows, {}))
 
@@ -240,6 +241,7 @@ def test_a_promoted_model_returns_to_the_one_before(store: Database) -> None:
     [
         ({"base_digest": "another"}, Code.OTHER_BASE),
         ({"signature_uri": None}, Code.GATE_CLOSED),
+        ({}, Code.GATE_CLOSED),
     ],
 )
 def test_a_rollback_refuses_what_may_not_serve(
@@ -269,9 +271,64 @@ def test_stopping_by_hand_is_a_rollback_once_users_met_it(store: Database) -> No
     assert reasons == ["manual", "manual"]
 
 
-def test_a_policy_without_room_for_its_baseline_is_refused() -> None:
-    policy = RolloutPolicy(steps=(0.6,))
-    from processors.rollout.decide import weights_of
+def test_a_rollback_repeated_goes_nowhere(store: Database) -> None:
+    """A retry after a timeout must not bring the harmful version back."""
+    _promoted(store, "1.0.0")
+    _promoted(store, "1.1.0")
+    roll_back = RollBack(store, NoMeter())
+    assert roll_back(MODEL, NOW, actor="user:me", reason="harm") == "1.0.0"
+    with pytest.raises(Unrecoverable) as caught:
+        roll_back(MODEL, NOW, actor="user:me", reason="harm")
+    assert caught.value.code is Code.NOTHING_TO_ROLL_BACK
+    champion = store.read(lambda c: registry.champion(c, *KEY))
+    assert champion is not None
+    assert champion.version == "1.0.0"
+    assert roll_back(MODEL, NOW, actor="user:me", reason="named", to="1.1.0") == "1.1.0"
 
-    with pytest.raises(ValueError, match="baseline"):
-        weights_of(policy, 0)
+
+def test_a_rollback_is_no_way_around_the_evidence(store: Database) -> None:
+    _promoted(store, "1.0.0")
+    store.write(lambda c: register(c, "1.1.0"))
+    thrown_out = store.write(lambda c: canary(c, "1.2.0"))
+    roll_back = RollBack(store, NoMeter())
+    roll_back.stop(thrown_out.id, NOW, actor="user:me", reason="harm")
+    for version in ("1.1.0", "1.2.0"):
+        with pytest.raises(Unrecoverable) as caught:
+            roll_back(MODEL, NOW, actor="user:me", reason="x", to=version)
+        assert caught.value.code is Code.GATE_CLOSED
+        assert "never promoted" in str(caught.value)
+
+
+def test_a_rollback_in_the_first_canary_returns_to_the_base(store: Database) -> None:
+    store.write(lambda c: canary(c, "1.0.0"))
+    roll_back = RollBack(store, NoMeter())
+    assert roll_back(MODEL, NOW, actor="user:me", reason="harm") == "base"
+    assert store.read(lambda c: rollouts.running(c, *KEY)) is None
+    with pytest.raises(Unrecoverable) as caught:
+        roll_back(MODEL, NOW, actor="user:me", reason="harm")
+    assert caught.value.code is Code.NOTHING_TO_ROLL_BACK
+
+
+def test_a_start_repeated_changes_nothing(store: Database) -> None:
+    rollout_id = begin(store)
+    converge(store)
+    tick(store)
+    before = (store.read(lambda c: rollouts.route(c, *KEY)), kinds(store))
+    again = ApproveRollout(store).start(MODEL, "1.0.0", NOW, actor="user:me")
+    assert again == rollout_id
+    assert (store.read(lambda c: rollouts.route(c, *KEY)), kinds(store)) == before
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [{"tenant": "evil"}, {"model": "other"}, {"trust": "unknown"}, {"trust": "external"}],
+    ids=str,
+)
+def test_only_ones_own_trusted_runs_are_evidence(
+    store: Database, sessions: Sessions, foreign: dict[str, str]
+) -> None:
+    rollout = store.write(lambda c: canary(c, "1.0.0"))
+    sessions.add(rollout.id, "candidate", 5, 1)
+    sessions.add(rollout.id, "candidate", 400, 400, **foreign)
+    found = store.read(lambda c: counters.arm_statistics(c, rollout.id))["success"]["candidate"]
+    assert (found.n, found.total) == (5, 1)

@@ -169,5 +169,3 @@ def test_weights_leave_the_rest_to_the_stable_arm() -> None:
     assert weights_of(POLICY, 2) == {"candidate": 0.5, "baseline": 0.5, "stable": 0.0}
     for step in range(len(RolloutPolicy().steps)):
         assert sum(weights_of(RolloutPolicy(), step).values()) == pytest.approx(1)
-    with pytest.raises(ValueError, match="no room for its baseline"):
-        weights_of(POLICY.model_copy(update={"steps": (0.6,)}), 0)

@@ -114,3 +114,23 @@ def test_no_golden_case_of_the_window_is_in_training(window: SealedWindow) -> No
     golden = [conversation_prompt(case.messages) for case in cases]
     assert all(similarity(text, other) < 0.8 for other in golden for text in asked)
     assert window.beside.dropped["golden"] > len(cases)
+
+
+def test_nobody_who_is_asked_in_golden_is_in_training() -> None:
+    """400 runs of 80 people in sessions of two: whole people are golden or not."""
+    rows = [run(n, user=f"u{n % 80}", session=f"s{n // 2 % 100}-{n % 80}") for n in range(400)]
+    cases = chosen(rows, golden_size=40)
+    assert len(cases) >= 30
+    found = seal(rows, Recipe(), OFFSETS, cases)
+    assert found.examples
+    assert not {e.user for e in found.examples} & {case.user for case in cases}
+    assert not {e.session for e in found.examples} & {case.session for case in cases}
+    assert found.dropped["golden"] <= 400 / 5
+
+
+def test_a_person_with_most_of_the_traffic_stays_in_training() -> None:
+    rows = [run(n, user="everybody" if n < 80 else f"u{n}") for n in range(100)]
+    cases = chosen(rows, golden_size=100)
+    assert cases
+    assert "everybody" not in {case.user for case in cases}
+    assert chosen(rows[:80], golden_size=100) == []

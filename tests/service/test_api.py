@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -17,7 +19,7 @@ from processors.rollout.decide import Action
 from schemas import lifecycle
 from service.broker import free_port
 from service.demo.lifecycle import lifecycle_events
-from stores.control import leases, outbox, registry
+from stores.control import leases, outbox, registry, rollouts
 from stores.control.database import Database
 from tests import processes
 from tests.installation import ACTOR, NOW, canary, database, decision
@@ -85,7 +87,7 @@ def test_status_rollback_and_abort_work_without_kafka(api: Api) -> None:
     assert route["arms"]["stable"]["adapter"].endswith("1.0.0")
     versions = httpx.get(f"{api.url}/v1/tenants/default/models/m/versions", timeout=10).json()
     aliases = {v["version"]: v["aliases"] for v in versions}
-    assert aliases == {"1.0.0": ["champion"], "1.1.0": ["previous"], "1.2.0": []}
+    assert aliases == {"1.0.0": ["champion", "previous"], "1.1.0": [], "1.2.0": []}
 
 
 def test_the_command_line_does_the_same_without_any_process(tmp_path: Path) -> None:
@@ -179,3 +181,45 @@ def test_two_processes_do_not_pull_in_two_directions(api: Api) -> None:
         return bool(status["models"][0]["converged"])
 
     processes.wait_for(converged, "the API converges after the lease has ended", 30)
+
+
+def test_a_body_that_json_cannot_hold_is_refused_without_a_traceback(api: Api) -> None:
+    url = f"{api.url}/v1/tenants/default/models/m/train"
+    for body in (b'{"a": NaN}', b"{", b'"\\ud800"', b"[]"):
+        answer = httpx.post(url, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422
+        assert answer.json()["error"] == "the request does not fit"
+    assert "Traceback" not in (api.folder / "api.log").read_text()
+
+
+class _Broken(BaseHTTPRequestHandler):
+    """A gateway that talks nonsense."""
+
+    calls: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.calls.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_a_gateway_that_talks_nonsense_is_asked_again_and_again(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Broken)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    gateways = [f"http://127.0.0.1:{server.server_port}"]
+    model = {"name": "m", "gateways": gateways}
+    api = Api(tmp_path, models=[model], control={"rollout_seconds": 0.2})
+    try:
+        api.promoted("1.0.0")
+        api.start()
+        processes.wait_for(lambda: len(_Broken.calls) >= 4, "four calls", 20)
+        (seen,) = api.store.read(lambda c: rollouts.replicas(c, "default", "m"))
+        assert "not as vLLM does" in seen["detail"]
+    finally:
+        api.stop()
+        server.shutdown()
+        server.server_close()

@@ -45,10 +45,29 @@ def test_the_command_line_wins_over_variables_and_they_over_the_file(
         ("curation: {default_trust: some}", "curation.default_trust"),
         ("api: {host: 0.0.0.0}", "api"),
         ("- a list", "not a mapping"),
+        ("1: 2", "not a mapping of names"),
+        ("data: 2020-99-99", "month must be in 1..12"),
+        ("models: [{name: m, rollout: {steps: []}}]", "steps"),
+        ("models: [{name: m, rollout: {steps: [0.6]}}]", "no room for a baseline"),
+        ("models: [{name: m, rollout: {steps: [0.2, 0.1]}}]", "steps"),
+        ("models: [{name: m, rollout: {promote_min: 50}}]", "verdict_min is above promote_min"),
+        ("models: [{name: m, gateways: [here]}]", "models.0.gateways.0"),
+        (
+            "models: [{name: m, recipe: {test_share: 0.9, validation_share: 0.9}}]",
+            "nothing is left",
+        ),
+        ("curation: {review_quality: 80}", "review_quality is above min_quality"),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_path(tmp_path: Path, text: str, path: str) -> None:
     assert path in refused(tmp_path, text)
+
+
+def test_a_variable_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORIKEET_KAFKA", "{")
+    assert "kafka" in refused(tmp_path, "data: /a")
 
 
 def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from schemas.telemetry import NoMeter
 from stores.control import counters
 from stores.control.database import Database
 from stores.control.tables import metadata
-from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter, open_table
-from tests.installation import database
+from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.table import open_table
+from tests.installation import canary, database
 from tests.support import NOW, row
 
 TABLES = (
@@ -58,6 +59,7 @@ def some_rows(random: Random, count: int) -> list[Row]:
                 rollout_id="r" if arm else None,
                 session=f"s{random.randrange(count // 3)}",
                 run_id=f"run-{offset}",
+                trust=random.choice(["internal", "verified", "unknown"]),
                 duration_ms=random.choice([None, 12.5]),
                 feedback="edit" if kind.startswith("feed") else None,
                 event_time=NOW + timedelta(seconds=random.randrange(100)),
@@ -103,6 +105,7 @@ def test_a_commit_that_was_counted_is_refused(tmp_path: Path) -> None:
 
 def test_sessions_are_the_unit_and_mixed_ones_count_in_no_arm(tmp_path: Path) -> None:
     store = database(tmp_path)
+    rollout = store.write(lambda c: canary(c, "1.0.0")).id
 
     def run(session: str, arm: str, *, success: bool, offset: int) -> dict[str, Any]:
         return asdict(
@@ -110,10 +113,11 @@ def test_sessions_are_the_unit_and_mixed_ones_count_in_no_arm(tmp_path: Path) ->
                 offset,
                 model="m",
                 arm=arm,
-                rollout_id="r",
+                rollout_id=rollout,
                 session=session,
                 success=success,
                 valid=True,
+                trust="internal",
             )
         )
 
@@ -127,13 +131,13 @@ def test_sessions_are_the_unit_and_mixed_ones_count_in_no_arm(tmp_path: Path) ->
     ]
     for number, found in enumerate(rows):
         store.write(lambda c: counters.apply(c, number, [found], {}))
-    success = store.read(lambda c: counters.arm_statistics(c, "r"))["success"]
+    success = store.read(lambda c: counters.arm_statistics(c, rollout))["success"]
     assert success["candidate"].n == 2
     assert success["candidate"].mean == 0.75, "a session's value is its mean over its runs"
     assert success["candidate"].squares == 1.25
     assert "baseline" not in success
     assert success["shadow"].n == 1, "the shadow answers sessions of other arms"
-    assert store.read(lambda c: counters.mixed_units(c, "r")) == 1
+    assert store.read(lambda c: counters.mixed_units(c, rollout)) == 1
 
 
 def test_recent_failures_count_by_event_time(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from processors.curation.seal.duplicates import (
     drop_duplicates,
 )
 from processors.curation.seal.guard import cap_own_output, drop_outliers
-from processors.curation.seal.split import split
+from processors.curation.seal.split import groups_of, split
 from schemas.datasets import Example, GoldenCase, Recipe, Split
 from schemas.digests import digest_of
 from schemas.rows import Row
@@ -66,18 +66,19 @@ def choose_golden(
     """A model's first golden set: trusted examples of the window, never more than a fifth of it.
 
     Trusted are corrections by experts and reviewers, and accepted runs of trusted sources. The choice
-    is a seeded hash, so the set resembles the traffic.
+    is a seeded hash over groups that training will lose as a whole (a session, a user, a task), so
+    the set resembles the traffic; groups larger than what is left of the fifth are passed over.
     """
     candidates, dropped = select(rows, recipe, offsets)
     distinct = drop_duplicates(candidates, recipe.near_duplicate, dropped)
-    trusted = [c for c in distinct if _trusted(c) and len(_answers(c)) == 1]
-    size = min(recipe.golden_size, int(len(distinct) * _GOLDEN_SHARE))
-    chosen = sorted(trusted, key=lambda c: digest_of(["golden", recipe.seed, c.row.row_id]))[:size]
+    chosen = _choose(distinct, recipe)
     return [
         GoldenCase(
             case_id=c.row.row_id,
             task=c.row.task or c.row.row_id,
             prompt_digest=c.row.prompt_digest or "",
+            session=c.row.session,
+            user=c.row.user,
             messages=list(c.messages[:-1]),
             tools=list(c.tools),
             expected=c.messages[-1],
@@ -85,6 +86,24 @@ def choose_golden(
         )
         for c in sorted(chosen, key=lambda c: c.key)
     ]
+
+
+def _choose(distinct: Sequence[Candidate], recipe: Recipe) -> list[Candidate]:
+    members: dict[int, list[Candidate]] = defaultdict(list)
+    for candidate, root in zip(distinct, groups_of(distinct), strict=True):
+        members[root].append(candidate)
+    room = int(len(distinct) * _GOLDEN_SHARE)
+    chosen: list[Candidate] = []
+
+    def rank(candidate: Candidate) -> str:
+        return digest_of(["golden", recipe.seed, candidate.row.row_id])
+
+    for group in sorted(members.values(), key=lambda group: min(map(rank, group))):
+        usable = [c for c in group if _trusted(c) and len(_answers(c)) == 1]
+        if usable and len(group) <= room and len(chosen) < recipe.golden_size:
+            room -= len(group)
+            chosen += sorted(usable, key=rank)[: recipe.golden_size - len(chosen)]
+    return chosen
 
 
 def _answers(candidate: Candidate) -> list[dict[str, object]]:
@@ -100,15 +119,17 @@ def _trusted(candidate: Candidate) -> bool:
 def _without_golden(
     candidates: Sequence[Candidate], golden: Sequence[GoldenCase], dropped: Counter[str]
 ) -> list[Candidate]:
-    rows = {case.case_id for case in golden}
-    tasks = {case.task for case in golden}
-    prompts = {case.prompt_digest for case in golden}
+    taken = {
+        "row_id": {case.case_id for case in golden},
+        "task": {case.task for case in golden},
+        "prompt_digest": {case.prompt_digest for case in golden},
+        "session": {case.session for case in golden if case.session},
+        "user": {case.user for case in golden if case.user},
+    }
     kept = [
         c
         for c in candidates
-        if c.row.row_id not in rows
-        and c.row.task not in tasks
-        and c.row.prompt_digest not in prompts
+        if not any(getattr(c.row, name) in values for name, values in taken.items())
     ]
     if len(kept) < len(candidates):
         dropped["golden"] += len(candidates) - len(kept)

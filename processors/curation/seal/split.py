@@ -16,7 +16,7 @@ from schemas.digests import digest_of
 
 def split(candidates: Sequence[Candidate], recipe: Recipe) -> list[Split]:
     """The split of each candidate, in the given (canonical) order."""
-    groups = _groups(candidates)
+    groups = groups_of(candidates)
     names = {root: digest_of([recipe.seed, candidates[root].row.row_id]) for root in set(groups)}
     members: dict[int, list[int]] = defaultdict(list)
     for index, root in enumerate(groups):
@@ -43,7 +43,8 @@ def _stratum(candidate: Candidate) -> str:
     return f"{candidate.row.domain}/{candidate.kind}"
 
 
-def _groups(candidates: Sequence[Candidate]) -> list[int]:
+def groups_of(candidates: Sequence[Candidate]) -> list[int]:
+    """The group of each candidate, named by the index of one of its members."""
     groups = Groups(len(candidates))
     first: dict[tuple[str, object], int] = {}
     for index, candidate in enumerate(candidates):

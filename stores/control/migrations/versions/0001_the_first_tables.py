@@ -234,6 +234,8 @@ def upgrade() -> None:
     op.create_table(
         "rollout_units",
         sa.Column("rollout_id", sa.String(length=255), nullable=False),
+        sa.Column("tenant", sa.String(length=255), nullable=False),
+        sa.Column("model", sa.String(length=255), nullable=False),
         sa.Column("unit", sa.String(length=255), nullable=False),
         sa.Column("arm", sa.String(length=255), nullable=False),
         sa.Column("runs", sa.BigInteger(), server_default="0", nullable=False),
@@ -241,7 +243,7 @@ def upgrade() -> None:
         sa.Column("valid", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("duration_ms", sa.Double(), server_default="0", nullable=False),
         sa.Column("mixed", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
-        sa.PrimaryKeyConstraint("rollout_id", "unit"),
+        sa.PrimaryKeyConstraint("rollout_id", "tenant", "model", "unit"),
     )
     op.create_table(
         "rollouts",
