@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class IngestLoop:
         self._since: float | None = None
         self._lock = asyncio.Lock()
         self._consumer: Any = None
+        self._failure: Exception | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set, then commit what is decided.
@@ -83,28 +84,37 @@ class IngestLoop:
         try:
             await self._consumer.start()
             await self._read(stop)
-        except OffsetOutOfRangeError as error:
-            raise Unrecoverable(Code.OFFSET_OUT_OF_RANGE, _out_of_range(error)) from error
         except KafkaError as error:
-            raise NotReady(Code.NO_BROKER, f"{self._bootstrap}: {error!r}") from error
+            raise self._reason(error) from error
         finally:
             await self._consumer.stop()
 
+    def _reason(self, error: KafkaError) -> Exception:
+        """Why reading ended. What the listener met comes first: reading only trips over it."""
+        cause = self._failure or error
+        if isinstance(cause, OffsetOutOfRangeError):
+            return Unrecoverable(Code.OFFSET_OUT_OF_RANGE, _out_of_range(cause))
+        if isinstance(cause, KafkaError):
+            return NotReady(Code.NO_BROKER, f"{self._bootstrap}: {cause!r}")
+        return cause
+
     async def _read(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            if self._failure is not None:
+                raise self._failure
             fetched = await self._consumer.getmany(
                 timeout_ms=100, max_records=self._settings.poll_records
             )
             async with self._lock:
                 for partition, records in fetched.items():
-                    self._take(TopicPartition(*partition), records)
+                    await self._take(TopicPartition(*partition), records)
                 if self._due():
                     await self._flush()
             self._report_lag()
         async with self._lock:
             await self._flush()
 
-    def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+    async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         """Decide a partition's records, unless it was taken away while they were on their way."""
         buffer = self._buffers.get(tp)
         if buffer is None:
@@ -112,7 +122,8 @@ class IngestLoop:
         plain = [_record(record) for record in records if record.offset >= buffer.next_offset]
         if not plain:
             return
-        rows = self._batch.decide(plain)
+        # In a thread: the first time it reads back from the ledger what was seen of the partition.
+        rows = await asyncio.to_thread(self._batch.decide, plain)
         buffer.pairs.extend(zip(plain, rows, strict=True))
         buffer.next_offset = plain[-1].offset + 1
         self._since = self._since or time.monotonic()
@@ -135,12 +146,12 @@ class IngestLoop:
         await self._dead_letters.send(pairs)
         self._fault("dead_letters_sent")
         try:
-            await _in_thread(lambda: self._batch.commit([row for _, row in pairs], offsets))
+            await asyncio.to_thread(self._batch.commit, [row for _, row in pairs], offsets)
         except NotReady as error:
             if error.code is not Code.LEDGER_FENCED:
                 raise
             log.warning("ingest.fenced", detail=error.detail)
-            await self._start_over()
+            await self.assigned(list(self._consumer.assignment()))  # drop the buffer, seek again
             return
         self._fault("committed")
         for buffer in full.values():
@@ -156,10 +167,6 @@ class IngestLoop:
             await self._consumer.commit({KafkaPartition(*tp): o for tp, o in offsets.items()})
         except (CommitFailedError, KafkaError) as error:
             log.info("ingest.offsets_not_committed", reason=type(error).__name__)
-
-    async def _start_over(self) -> None:
-        """Another writer moved our partitions: drop the buffer, read from the ledger's offsets."""
-        await self.assigned(list(self._consumer.assignment()))
 
     async def assigned(self, partitions: Iterable[KafkaPartition]) -> None:
         """Claim the partitions and seek, before anything is awaited."""
@@ -194,6 +201,10 @@ class IngestLoop:
             self._buffers = {}
             self._since = None
 
+    def fail(self, error: Exception) -> None:
+        """End `run` with this error: it would hold partitions that it does not read."""
+        self._failure = error
+
     def _report_lag(self) -> None:
         lag: dict[str, int] = {}
         for tp, buffer in self._buffers.items():
@@ -209,12 +220,14 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, loop: IngestLoop) -> None:
         self._loop = loop
 
-    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
-        del revoked
+    async def on_partitions_revoked(self, _revoked: Iterable[KafkaPartition]) -> None:
         await self._loop.revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
-        await self._loop.assigned(assigned)
+        try:
+            await self._loop.assigned(assigned)
+        except Exception as error:  # noqa: BLE001 - aiokafka would log it and go on
+            self._loop.fail(error)
 
 
 def _record(record: Any) -> Record:
@@ -234,7 +247,3 @@ def _out_of_range(error: OffsetOutOfRangeError) -> str:
     if isinstance(partitions, dict):
         return ", ".join(f"{tp.topic}[{tp.partition}] at {o}" for tp, o in partitions.items())
     return str(partitions)
-
-
-def _in_thread(work: Callable[[], None]) -> Awaitable[None]:
-    return asyncio.to_thread(work)

@@ -89,7 +89,10 @@ class KafkaPublishedEvents:
         self._bootstrap = bootstrap
 
     async def read(self, topic: str, since: Mapping[int, int]) -> Published:
-        """Everything on a topic from the given positions to its end, as of now."""
+        """Everything committed on a topic from the given positions to its end, as of now.
+
+        A position beyond the end is of an earlier topic of that name: read from the start.
+        """
         consumer = AIOKafkaConsumer(
             topic,
             bootstrap_servers=self._bootstrap,
@@ -110,7 +113,8 @@ class KafkaPublishedEvents:
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
         for tp in partitions:
-            consumer.seek(tp, max(since.get(tp.partition, 0), starts[tp]))
+            known = since.get(tp.partition, 0)
+            consumer.seek(tp, known if starts[tp] <= known <= ends[tp] else starts[tp])
         ids: set[str] = set()
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for records in (await consumer.getmany(timeout_ms=200)).values():

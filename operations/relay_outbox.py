@@ -3,9 +3,12 @@
 Steps, in order; a crash after any of them loses nothing and doubles nothing:
 
     1 lease      one relay at a time; a successor waits until the old lease has ended
-    2 recover    read the topic from the last confirmed position; mark what is already there
-    3 send       idempotent, acknowledged by all replicas in sync
+    2 recover    take the producer over: whoever relayed before can publish no more; then read the
+                 topic from the last confirmed position and mark what is already there
+    3 send       in one Kafka transaction, which fails if somebody else took over since
     4 mark       in the database, with the confirmed position, so that the next recovery is short
+
+The lease keeps two relays from disturbing each other; that they double nothing is the broker's doing.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from producers.port import Outgoing, Producer
+from producers.port import ExclusiveProducer, Fenced, Outgoing
 from schemas.telemetry import Meter, Metric
 from stores.control import leases, outbox
 from stores.control.database import Database
@@ -50,7 +53,7 @@ class RelayOutbox:
     def __init__(
         self,
         database: Database,
-        producer: Producer,
+        producer: ExclusiveProducer,
         published: PublishedEvents,
         thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         owner: str,
@@ -71,7 +74,7 @@ class RelayOutbox:
         self._epoch: int | None = None
 
     async def __call__(self, clock: Callable[[], datetime]) -> int:
-        """Publish what is pending; how many events were sent. 0 while another relay holds the lease.
+        """Publish what is pending; how many events were sent. 0 while another relay is at work.
 
         Raises NotReady if Kafka does not take them; they stay in the outbox.
         """
@@ -86,12 +89,14 @@ class RelayOutbox:
             return 0
         if epoch != self._epoch:
             await self._recover(clock())
-            self._epoch = epoch
             pending = await self._thread(lambda: self._database.read(_pending))
-            if await self._lease(clock()) != epoch:
-                return 0
         self._fault("recovered")
-        await self._send(pending, clock)
+        self._epoch = None  # until it is marked: whatever goes wrong, recover before sending again
+        try:
+            await self._send(pending, clock)
+        except Fenced:
+            return 0
+        self._epoch = epoch
         return len(pending)
 
     async def _lease(self, now: datetime) -> int | None:
@@ -103,7 +108,8 @@ class RelayOutbox:
         return epoch
 
     async def _recover(self, now: datetime) -> None:
-        """Mark what a predecessor has sent but not marked."""
+        """Fence predecessors, then mark what they have sent but not marked."""
+        await self._producer.take_over()
         for topic in await self._thread(lambda: self._database.read(_topics)):
             since = await self._thread(partial(self._positions, topic))
             found = await self._published.read(f"{self._prefix}{topic}", since)
@@ -113,11 +119,7 @@ class RelayOutbox:
         return self._database.read(lambda c: outbox.positions(c, topic))
 
     async def _send(self, pending: list[Pending], clock: Callable[[], datetime]) -> None:
-        try:
-            offsets = await self._producer.send([self._event(item) for item in pending])
-        except Exception:
-            self._epoch = None  # unknown what arrived: recover before sending again
-            raise
+        offsets = await self._producer.send([self._event(item) for item in pending])
         self._fault("sent")
         by_topic: dict[str, dict[int, int]] = {}
         for (name, partition), offset in offsets.items():

@@ -1,4 +1,4 @@
-"""Publishing to Kafka: idempotent, acknowledged by all replicas in sync."""
+"""Publishing to Kafka: idempotent, acknowledged by all replicas in sync; and fenced, in transactions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    IllegalOperation,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
 
 from producers.encode import message
-from producers.port import Outgoing, Raw
+from producers.port import Fenced, Outgoing, Raw, TooLarge
 from schemas.errors import Code, NotReady
 
 _MAX_REQUEST = 16 * 1024 * 1024
+_TAKE_OVER_SECONDS = 30.0
 
 
 class KafkaProducer:
@@ -25,14 +32,7 @@ class KafkaProducer:
 
     async def start(self) -> None:
         """Connect. Raises NotReady(NO_BROKER)."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=2,
-            max_request_size=_MAX_REQUEST,
-            request_timeout_ms=10_000,
-        )
+        producer = _producer(self._bootstrap)
         try:
             await producer.start()
         except KafkaError as error:
@@ -59,12 +59,12 @@ class KafkaProducer:
         return await self._acknowledged(pending)
 
     async def send_raw(self, records: Sequence[Raw]) -> None:
-        """Publish records byte for byte."""
+        """Publish records byte for byte; aiokafka takes none without both key and value, see `_key`."""
         pending = [
             await self._enqueue(
                 record.topic,
                 value=record.value,
-                key=record.key,
+                key=_key(record),
                 headers=list(record.headers),
                 timestamp_ms=record.timestamp,
             )
@@ -79,7 +79,7 @@ class KafkaProducer:
         try:
             sent: asyncio.Future[Any] = await self._producer.send(topic, **message)
         except KafkaError as error:
-            raise NotReady(Code.PUBLISH_FAILED, f"{topic}: {error!r}") from error
+            raise _failed(error, f"{topic}: {error!r}") from error
         return sent
 
     async def _acknowledged(
@@ -89,15 +89,94 @@ class KafkaProducer:
             written = await asyncio.gather(*pending)
         except KafkaError as error:
             await self._forget()
-            raise NotReady(Code.PUBLISH_FAILED, repr(error)) from error
-        offsets: dict[tuple[str, int], int] = {}
-        for record in written:
-            key = (record.topic, record.partition)
-            offsets[key] = max(offsets.get(key, 0), record.offset + 1)
-        return offsets
+            raise _failed(error, repr(error)) from error
+        return _next_offsets(written)
 
     async def _forget(self) -> None:
         """Start anew next time: after a failure an idempotent producer may not continue."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+
+
+class ExclusiveKafkaProducer:
+    """See `ExclusiveProducer`. The broker fences all but the last one that took over an identity."""
+
+    def __init__(self, bootstrap: str, identity: str) -> None:
+        """`identity` is Kafka's transactional id."""
+        self._bootstrap = bootstrap
+        self._identity = identity
+        self._producer: AIOKafkaProducer | None = None
+
+    async def take_over(self) -> None:
+        """Fence predecessors, settle their transactions. Raises NotReady(NO_BROKER)."""
+        await self.stop()
+        self._producer = _producer(self._bootstrap, transactional_id=self._identity)
+        try:
+            await asyncio.wait_for(self._producer.start(), _TAKE_OVER_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            await self.stop()
+            detail = f"{self._bootstrap}: no transactions as {self._identity}: {error!r}"
+            raise NotReady(Code.NO_BROKER, detail) from error
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(self, events: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        """Publish events in order, in one transaction."""
+        if self._producer is None:
+            raise Fenced(Code.PUBLISH_FAILED, f"{self._identity} has not taken over")
+        try:
+            return await self._commit(self._producer, events)
+        except ProducerFenced as error:
+            await self.stop()
+            raise Fenced(Code.PUBLISH_FAILED, f"a successor of {self._identity}") from error
+        except (KafkaError, IllegalOperation) as error:
+            await self.stop()
+            raise NotReady(Code.PUBLISH_FAILED, repr(error)) from error
+
+    async def _commit(
+        self, producer: AIOKafkaProducer, events: Sequence[Outgoing]
+    ) -> dict[tuple[str, int], int]:
+        await producer.begin_transaction()
+        pending = []
+        for event in events:
+            value, headers = message(event)
+            key = event.key.encode()
+            pending.append(await producer.send(event.topic, value=value, key=key, headers=headers))
+        written = await asyncio.gather(*pending)
+        await producer.commit_transaction()
+        return _next_offsets(written)
+
+
+def _failed(error: KafkaError, detail: str) -> NotReady:
+    size = isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError)
+    return (TooLarge if size else NotReady)(Code.PUBLISH_FAILED, detail)
+
+
+def _key(record: Raw) -> bytes | None:
+    """The record's key, or an empty one where there is no value either."""
+    return b"" if record.key is None and record.value is None else record.key
+
+
+def _producer(bootstrap: str, **more: Any) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=2,
+        max_request_size=_MAX_REQUEST,
+        request_timeout_ms=10_000,
+        **more,
+    )
+
+
+def _next_offsets(written: Sequence[Any]) -> dict[tuple[str, int], int]:
+    offsets: dict[tuple[str, int], int] = {}
+    for record in written:
+        key = (record.topic, record.partition)
+        offsets[key] = max(offsets.get(key, 0), record.offset + 1)
+    return offsets

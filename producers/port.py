@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from schemas.errors import NotReady
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
@@ -47,4 +49,28 @@ class Producer(Protocol):
         """Publish events; the next offset of each (topic, partition) that took one."""
 
     async def send_raw(self, records: Sequence[Raw]) -> None:
-        """Publish records as they are."""
+        """Publish records as they are. Raises TooLarge as well."""
+
+
+class TooLarge(NotReady):
+    """One of the records is larger than its topic takes; some of the others may be published."""
+
+
+class Fenced(NotReady):
+    """A successor took over: nothing was published. Take over again to go on."""
+
+
+class ExclusiveProducer(Protocol):
+    """A producer of which one works at a time, however late the others wake up."""
+
+    async def take_over(self) -> None:
+        """From here on only this one publishes; what a predecessor left half done is undone.
+
+        What a predecessor published can be read when this returns. Raises NotReady(NO_BROKER).
+        """
+
+    async def send(self, events: Sequence[Outgoing]) -> dict[tuple[str, int], int]:
+        """Publish all events in order, or none; the next offset of each (topic, partition).
+
+        Raises Fenced, or NotReady(PUBLISH_FAILED): then it is unknown, and one has to take over anew.
+        """

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from producers.kafka import KafkaProducer
+from producers.kafka import ExclusiveKafkaProducer
 from schemas.errors import LorikeetError
 from schemas.telemetry import Metric
 from service.wiring import Wiring, clock
@@ -22,7 +22,7 @@ _SETTLE_SECONDS = 0.3
 class WiredOperations:
     """See `ControlOperations`: each verb in the database thread, errors counted and logged."""
 
-    def __init__(self, wiring: Wiring, producer: KafkaProducer) -> None:
+    def __init__(self, wiring: Wiring, producer: ExclusiveKafkaProducer) -> None:
         self._wiring = wiring
         self._meter = wiring.meter
         self._relay = wiring.relay_outbox(producer)

@@ -44,7 +44,7 @@ def run_control(settings: Settings) -> None:
     """Wake and call operations: thresholds, roll-outs, gateways, outbox."""
     from consumers.control import build_worker  # noqa: PLC0415
     from consumers.kafka import cluster_id, input_topics, require_topics  # noqa: PLC0415
-    from producers.kafka import KafkaProducer  # noqa: PLC0415
+    from producers.kafka import ExclusiveKafkaProducer  # noqa: PLC0415
     from service.control import WiredOperations  # noqa: PLC0415
 
     meter = PrometheusMeter("control")
@@ -55,7 +55,8 @@ def run_control(settings: Settings) -> None:
         await cluster_id(wiring.bootstrap)
         await require_topics(wiring.bootstrap, topics)
         await wiring.thread(lambda: wiring.database)
-        producer = KafkaProducer(wiring.bootstrap)
+        identity = f"{settings.kafka.prefix}lorikeet.relay"
+        producer = ExclusiveKafkaProducer(wiring.bootstrap, identity)
         app = build_worker(
             WiredOperations(wiring, producer),
             topics,

@@ -7,20 +7,40 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from launchers.local import die_with_parent
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, LorikeetError, Unrecoverable
+from service.broker import EmbeddedBroker
 
 log = structlog.get_logger(__name__)
+SUPERVISED = "LORIKEET_SUPERVISED"
+"""Set for children: they exit with 75 (EX_TEMPFAIL) for what may work later, with 2 for the rest."""
 _USER_ERROR = 2
 _STOP_SECONDS = 10.0
 _HEALTHY_SECONDS = 30.0
 _LONGEST_WAIT = 30.0
+
+
+@dataclass(slots=True)
+class Backoff:
+    """When to start again: after 1 s, 2 s, ... 30 s; from the beginning after 30 s without a failure."""
+
+    failures: int = 0
+    started: float = 0.0
+    next_start: float = 0.0
+
+    def failed(self, now: float) -> float:
+        """Note a failure; how many seconds to wait."""
+        healthy = now - self.started > _HEALTHY_SECONDS
+        self.failures = 1 if healthy else self.failures + 1
+        wait = min(2.0 ** (self.failures - 1), _LONGEST_WAIT)
+        self.next_start = now + wait
+        return wait
 
 
 @dataclass(slots=True)
@@ -31,9 +51,7 @@ class Child:
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
-    failures: int = 0
-    started: float = 0.0
-    next_start: float = 0.0
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Supervisor:
@@ -61,7 +79,7 @@ class Supervisor:
         for child in self._children.values():
             if child.process is not None and child.process.poll() is not None:
                 self._died(child, now)
-            if child.process is None and now >= child.next_start:
+            if child.process is None and now >= child.backoff.next_start:
                 self._start(child)
 
     def stop(self, name: str | None = None) -> None:
@@ -83,11 +101,11 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **child.environment},
+                env={**os.environ, SUPERVISED: "1", **child.environment},
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
             )
-        child.started = time.monotonic()
+        child.backoff.started = time.monotonic()
         log.info("child.started", name=child.name, pid=child.process.pid)
 
     def _died(self, child: Child, now: float) -> None:
@@ -96,11 +114,48 @@ class Supervisor:
         last = _last_line(self._logs / f"{child.name}.log")
         if code == _USER_ERROR:
             raise Unrecoverable(Code.CHILD_DIES, f"{child.name}: {last}", remedy="mend that first")
-        healthy = now - child.started > _HEALTHY_SECONDS
-        child.failures = 1 if healthy else child.failures + 1
-        wait = min(2.0 ** (child.failures - 1), _LONGEST_WAIT)
+        wait = child.backoff.failed(now)
         log.warning("child.died", name=child.name, code=code, restart_in=wait, said=last)
-        child.process, child.next_start = None, now + wait
+        child.process = None
+
+
+class KeptBroker:
+    """An embedded broker that is started again, in its folder and on its port, when it has died."""
+
+    def __init__(self, broker: EmbeddedBroker, say: Callable[[str], None]) -> None:
+        """`broker` runs."""
+        self._broker = broker
+        self._say = say
+        self._backoff = Backoff(started=time.monotonic())
+        self._down = False
+
+    def check(self) -> None:
+        """Start it again if it is down and has waited; never raises because of a failed start."""
+        if self._broker.running():
+            return
+        if not self._down:
+            self._down = True
+            self._later("The embedded broker has died")
+        elif time.monotonic() >= self._backoff.next_start:
+            self._start()
+
+    def _start(self) -> None:
+        failure = None
+        try:
+            self._broker.start()
+        except (LorikeetError, OSError) as error:
+            failure = str(error)
+        self._backoff.started = time.monotonic()
+        if failure is not None:
+            self._later(failure)
+            return
+        self._down = False
+        self._say(f"The embedded broker is back on {self._broker.bootstrap}.")
+
+    def _later(self, what: str) -> None:
+        wait = self._backoff.failed(time.monotonic())
+        log.warning("broker.died", said=what, restart_in=wait)
+        self._say(f"{what}; starting it again in {wait:.0f} s.")
 
 
 def lorikeet(*arguments: str) -> list[str]:

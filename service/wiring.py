@@ -21,6 +21,7 @@ from operations.approve_rollout import ApproveRollout
 from operations.consider_training import ConsiderTraining
 from operations.converge_gateways import ConvergeGateways
 from operations.count_ledger import CountLedger
+from operations.fetch_adapter import FetchAdapter
 from operations.ingest_batch import IngestBatch
 from operations.register_adapter import RegisterAdapter
 from operations.relay_outbox import RelayOutbox
@@ -30,7 +31,7 @@ from operations.run_attempt import RunAttempt
 from operations.run_job import RunJob, Steps
 from operations.seal_dataset import SealDataset
 from operations.validate_adapter import ValidateAdapter
-from producers.kafka import KafkaProducer
+from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
 from schemas.errors import Code, Unrecoverable
 from schemas.telemetry import Meter
 from service.settings import Settings
@@ -143,16 +144,15 @@ class Wiring:
         return RollBack(self.database, self.meter)
 
     @cached_property
+    def fetch_adapter(self) -> FetchAdapter:
+        """Bring registered adapters to this machine."""
+        return FetchAdapter(self.objects, self.signer, self.settings.places.serving)
+
+    @cached_property
     def converge_gateways(self) -> ConvergeGateways:
         """Bring gateways to the desired state."""
         return ConvergeGateways(
-            self.database,
-            self.objects,
-            self.signer,
-            VllmGateway,
-            self.settings.places.serving,
-            self.owner,
-            self.meter,
+            self.database, self.fetch_adapter, VllmGateway, self.owner, self.meter
         )
 
     @cached_property
@@ -168,7 +168,7 @@ class Wiring:
         return RunJob(
             self.database,
             self.datasets,
-            self.objects,
+            self.fetch_adapter,
             steps,
             self.settings.places.jobs,
             self.owner,
@@ -176,7 +176,7 @@ class Wiring:
             self.meter,
         )
 
-    def relay_outbox(self, producer: KafkaProducer) -> RelayOutbox:
+    def relay_outbox(self, producer: ExclusiveKafkaProducer) -> RelayOutbox:
         """Publish the outbox."""
         return RelayOutbox(
             self.database,
@@ -207,7 +207,7 @@ class Wiring:
             input_topics(prefix),
             self.settings.ingest,
             self.ingest_batch(cluster),
-            DeadLetters(producer, prefix),
+            DeadLetters(producer, prefix, self.objects),
             self.meter,
         )
 

@@ -1,13 +1,31 @@
-"""Publishing many events quickly, for tests."""
+"""Publishing, and the ingest loop on a real broker, for tests."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumers.dead_letters import DeadLetters
+from consumers.ingest import IngestLoop
+from consumers.kafka import cluster_id, input_topics
+from consumers.settings import IngestSettings
+from operations.ingest_batch import IngestBatch
+from processors.curation.policy import CurationPolicy
+from producers.kafka import KafkaProducer
+from schemas.rows import Row
+from schemas.telemetry import NoMeter
+from stores.artifacts.objects import ObjectFolder
+from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests.support import event, execution
+
+QUICK = IngestSettings(flush_seconds=0.1, session_timeout_ms=6000, heartbeat_ms=200)
+Message = tuple[bytes | None, Sequence[tuple[str, bytes]]]
 
 
 async def publish_executions(broker: str, topic: str, count: int, padding: int = 0) -> int:
@@ -25,3 +43,76 @@ async def publish_executions(broker: str, topic: str, count: int, padding: int =
     finally:
         await producer.stop()
     return count
+
+
+async def publish(
+    broker: str, topic: str, messages: Sequence[Message], partition: int = 0, **options: Any
+) -> None:
+    """Publish messages; `options` are aiokafka's."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker, enable_idempotence=True, **options)
+    await producer.start()
+    for value, headers in messages:
+        await producer.send(topic, value, partition=partition, headers=list(headers))
+    await producer.stop()
+
+
+def structured(kind: str, data: dict[str, Any], **attributes: Any) -> Message:
+    """An event in structured mode."""
+    return json.dumps(event(kind, data, **attributes)).encode(), ()
+
+
+def loop_of(
+    broker: str, prefix: str, ledger: Path, cluster: str, settings: IngestSettings, **more: Any
+) -> IngestLoop:
+    """An ingest loop that is not running yet."""
+    batch = IngestBatch(
+        DeltaLedgerWriter(ledger, cluster),
+        DeltaLedgerReader(ledger),
+        cluster,
+        CurationPolicy(hmac_key=b"key"),
+        NoMeter(),
+    )
+    letters = DeadLetters(KafkaProducer(broker), prefix, ObjectFolder(f"file://{ledger}-objects"))
+    group = settings.model_copy(update={"group": f"{prefix}ingest"})
+    return IngestLoop(broker, input_topics(prefix), group, batch, letters, NoMeter(), **more)
+
+
+async def ingest(
+    broker: str,
+    prefix: str,
+    ledger: Path,
+    until: int,
+    settings: IngestSettings = QUICK,
+    **more: Any,
+) -> list[Row]:
+    """Run until the ledger has so many rows."""
+    cluster = await cluster_id(broker)
+    loop, stop = loop_of(broker, prefix, ledger, cluster, settings, **more), asyncio.Event()
+    running = asyncio.create_task(loop.run(stop))
+    reader = DeltaLedgerReader(ledger)
+    for _ in range(300):
+        await asyncio.sleep(0.1)
+        if running.done() or len(list(reader.rows())) >= until:
+            break
+    stop.set()
+    await running
+    return sorted(reader.rows(), key=lambda r: (r.topic, r.partition, r.offset))
+
+
+async def read_all(broker: str, topic: str, count: int) -> list[Any]:
+    """The first so many records of a topic of one partition."""
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=broker,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=32 * 1024 * 1024,
+    )
+    await consumer.start()
+    found: list[Any] = []
+    try:
+        while len(found) < count:
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                found += records
+    finally:
+        await consumer.stop()
+    return found

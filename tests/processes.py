@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -81,3 +82,23 @@ def wait_for(ready: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s in vain: {what}")
+
+
+def listening(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def with_path(text: str) -> list[int]:
+    """Processes whose command line holds a text."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line and int(entry.parent.name) != os.getpid():
+            found.append(int(entry.parent.name))
+    return found

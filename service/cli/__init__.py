@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from schemas.errors import LorikeetError
+from schemas.errors import LorikeetError, NotReady
 from service.cli import config, demo, dev, importing, look, models, rollouts, run
 
 app = typer.Typer(
@@ -44,5 +44,13 @@ def main() -> NoReturn:
         if debug:
             raise
         print(f"lorikeet: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
-        sys.exit(_USER_ERROR)
+        sys.exit(_exit_code(error))
     sys.exit(0)
+
+
+def _exit_code(error: LorikeetError) -> int:
+    """2 for a person; a supervisor is told by 75 that trying again may do."""
+    from service.supervise import SUPERVISED  # noqa: PLC0415
+
+    again = isinstance(error, NotReady) and SUPERVISED in os.environ
+    return os.EX_TEMPFAIL if again else _USER_ERROR

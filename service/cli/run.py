@@ -32,18 +32,19 @@ def run(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -
     from consumers.kafka import create_topics  # noqa: PLC0415
     from service import logs  # noqa: PLC0415
     from service.broker import EmbeddedBroker  # noqa: PLC0415
-    from service.supervise import Supervisor  # noqa: PLC0415
+    from service.supervise import KeptBroker, Supervisor  # noqa: PLC0415
 
     settings = settings_of(config, data, bootstrap)
     settings.places.check()
     logs.configure(process="run", debug=debug())
-    broker = None
+    broker = kept = None
     supervisor = Supervisor(settings.places.logs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if settings.kafka.bootstrap is None:
             broker = EmbeddedBroker(settings.places.broker, say=typer.echo)
             settings = settings_of(config, data, broker.start())
+            kept = KeptBroker(broker, typer.echo)
         address = settings.kafka.bootstrap or ""
         asyncio.run(create_topics(address, settings.kafka.prefix, settings.kafka.partitions))
         for child in children(settings, config):
@@ -54,6 +55,8 @@ def run(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -
         )
         while True:
             supervisor.check()
+            if kept is not None:
+                kept.check()
             time.sleep(0.5)
     except KeyboardInterrupt:
         typer.echo("Stopping.")

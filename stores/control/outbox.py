@@ -105,14 +105,14 @@ def positions(connection: Connection, topic: str) -> dict[int, int]:
 
 
 def confirm(connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
-    """Move the confirmed positions forward."""
+    """Set the confirmed positions. One that goes back (a topic made anew) costs reading only."""
     known = positions(connection, topic)
     for partition, offset in offsets.items():
         if partition not in known:
             connection.execute(
                 insert(relay_positions).values(topic=topic, partition=partition, next_offset=offset)
             )
-        elif offset > known[partition]:
+        elif offset != known[partition]:
             connection.execute(
                 update(relay_positions)
                 .where(relay_positions.c.topic == topic, relay_positions.c.partition == partition)

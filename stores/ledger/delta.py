@@ -2,8 +2,9 @@
 
 One commit carries the rows and, as Delta `txn` actions, the next offset of every partition in it:
 id `cluster:topic:partition`, version = next offset. A writer keeps only what lies above the stored
-version, writes through the handle it read that from, and never moves a version backwards; whoever
-else moved the same partition makes the commit fail.
+version and never moves a version backwards. Two checks meet at the snapshot that the writer's handle
+holds: what others moved up to it, the writer compares with its claims; what they move after it, Delta
+refuses as a conflict.
 """
 
 from __future__ import annotations
@@ -14,71 +15,24 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pd
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, Transaction
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
+from schemas.errors import Code, NotReady
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger import durable
 from stores.ledger.port import Addition
-from stores.ledger.schema import (
-    LEDGER_VERSION,
-    PARTITION_COLUMN,
-    TABLE_SCHEMA,
-    to_row,
-    to_table,
-)
+from stores.ledger.schema import PARTITION_COLUMN, TABLE_SCHEMA, to_row, to_table
+from stores.ledger.table import check_version, ledger_error, open_table
 
 _RETRIES = 15
-_VERSION_KEY = "lorikeet.ledgerVersion"
-
-
-def open_table(path: Path) -> DeltaTable:
-    """The table at `path`, made if there is none. Raises Unrecoverable with a code if it cannot be."""
-    durable.set_aside_torn_entry(path)
-    try:
-        table = DeltaTable(path)
-    except TableNotFoundError:
-        return _create(path)
-    except (DeltaError, OSError, ValueError) as error:
-        raise Unrecoverable(Code.LEDGER_UNREADABLE, f"{path}: {_first_line(error)}") from error
-    stored = int(table.metadata().configuration.get(_VERSION_KEY, "1"))
-    if stored > LEDGER_VERSION:
-        raise Unrecoverable(
-            Code.LEDGER_NEWER, f"{path} has version {stored}, this one reads {LEDGER_VERSION}"
-        )
-    return table
-
-
-def _create(path: Path) -> DeltaTable:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        table = DeltaTable.create(
-            path,
-            schema=TABLE_SCHEMA,
-            mode="ignore",
-            partition_by=[PARTITION_COLUMN],
-            configuration={
-                "delta.logRetentionDuration": "interval 30 days",
-                # Partial column statistics make readers drop rows; Parquet's own are enough.
-                "delta.dataSkippingNumIndexedCols": "0",
-                _VERSION_KEY: str(LEDGER_VERSION),
-            },
-            raise_if_key_not_exists=False,
-        )
-    except OSError as error:
-        raise environment_error(error, path) from error
-    durable.sync_log(path, -1, table.version())
-    durable.sync(path)
-    return table
 
 
 class DeltaLedgerWriter:
@@ -90,24 +44,27 @@ class DeltaLedgerWriter:
         self._cluster = cluster
         self._table = open_table(path)
         self._claimed: dict[TopicPartition, int | None] = {}
+        self._compared = self._table.version()
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored next offsets; these partitions, and only these, are held from now on."""
-        self._table.update_incremental()
-        self._claimed = {
-            tp: self._table.transaction_version(self._transaction_id(tp)) for tp in partitions
-        }
+        try:
+            self._table.update_incremental()
+            self._claimed = {tp: self._stored(tp) for tp in partitions}
+        except (DeltaError, OSError) as error:
+            raise ledger_error(error, self._path) from error
+        check_version(self._table, self._path)
+        self._compared = self._table.version()
         return dict(self._claimed)
 
     def append(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit rows and next offsets, in the numbered steps of `commit_steps`."""
+        """Commit rows and next offsets, in numbered steps."""
         self._check_forward(rows, offsets)
         try:
+            self._check_unmoved()
             self._commit(rows, offsets)
-        except CommitFailedError as error:
-            raise NotReady(Code.LEDGER_FENCED, _first_line(error)) from error
-        except OSError as error:
-            raise environment_error(error, self._path) from error
+        except (DeltaError, OSError) as error:
+            raise ledger_error(error, self._path) from error
         self._claimed.update(offsets)
 
     def _commit(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
@@ -128,7 +85,25 @@ class DeltaLedgerWriter:
             ),
         )
         self._table.update_incremental()
-        durable.sync_log(self._path, before, self._table.version())  # 3: the log, synced
+        after = self._table.version()
+        durable.sync_log(self._path, before, after)  # 3: the log, synced
+        if after == before + 1:  # this commit and nobody else's
+            self._compared = after
+
+    def _check_unmoved(self) -> None:
+        """Nobody else's commit that the snapshot holds already has moved what is claimed.
+
+        Delta looks for conflicts after the snapshot only, and our own commits carry it forward past
+        those of others. Asking costs milliseconds a partition: only a snapshot that holds some is.
+        """
+        if self._table.version() == self._compared:
+            return
+        for tp, claimed in self._claimed.items():
+            stored = self._stored(tp)
+            if stored != claimed:
+                detail = f"{tp.topic}[{tp.partition}] was moved from {claimed} to {stored}"
+                raise NotReady(Code.LEDGER_FENCED, detail)
+        self._compared = self._table.version()
 
     def _check_forward(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         for tp, offset in offsets.items():
@@ -147,6 +122,10 @@ class DeltaLedgerWriter:
         stats = json.dumps({"numRecords": len(rows)})
         now = int(time.time() * 1000)
         return AddAction(name, size, {PARTITION_COLUMN: day}, now, True, stats)  # noqa: FBT003 - delta-rs's own signature
+
+    def _stored(self, tp: TopicPartition) -> int | None:
+        """The partition's next offset on the handle's snapshot."""
+        return self._table.transaction_version(self._transaction_id(tp))
 
     def _transaction_id(self, tp: TopicPartition) -> str:
         return f"{self._cluster}:{tp.topic}:{tp.partition}"
@@ -232,19 +211,3 @@ def _by_day(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     ordered = sorted(rows, key=lambda row: row.day)
     for day, part in itertools.groupby(ordered, key=lambda row: row.day):
         yield day, list(part)
-
-
-def environment_error(error: OSError, path: Path) -> LorikeetError:
-    """A full disk or an unwritable folder, as an error with a code."""
-    if error.errno == 28 or "No space left" in str(error):  # noqa: PLR2004 - ENOSPC
-        return Unrecoverable(Code.DISK_FULL, str(path))
-    return Unrecoverable(Code.UNWRITABLE, f"{path}: {_first_line(error)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def as_rows(records: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    """Rows from full records."""
-    return map(to_row, records)

@@ -1,7 +1,7 @@
 """One relay in a process of its own, for killing: `python -m tests.chaos.relay_process`.
 
 Promotes (in the same transaction as its events) if asked to, then relays until the outbox is empty.
-Kills itself with SIGKILL right after the step that it is told.
+Kills itself, or stops itself once, right after the step that it is told.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from consumers.kafka import KafkaPublishedEvents
 from operations.move_rollout import Move
 from operations.relay_outbox import RelayOutbox
 from processors.rollout.decide import Action
-from producers.kafka import KafkaProducer
+from producers.kafka import ExclusiveKafkaProducer
 from schemas.telemetry import NoMeter
 from stores.control import outbox, rollouts
 from stores.control.database import Database
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("prefix")
     parser.add_argument("--promote")
     parser.add_argument("--die-after", default="")
+    parser.add_argument("--stop-after", default="")
     options = parser.parse_args()
     store = database(options.folder)
     if options.promote:
         store.write(lambda c: _promote(c, options.promote))
-    asyncio.run(_relay(store, options.bootstrap, options.prefix, options.die_after))
+    asyncio.run(_relay(store, options))
 
 
 def _promote(connection: Any, version: str) -> None:
@@ -49,22 +50,25 @@ def _promote(connection: Any, version: str) -> None:
     assert rollouts.running(connection, MODEL.tenant, MODEL.name) is None
 
 
-async def _relay(store: Database, bootstrap: str, prefix: str, die_after: str) -> None:
+async def _relay(store: Database, options: argparse.Namespace) -> None:
     def fault(step: str) -> None:
-        if step == die_after:
+        if step == options.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
+        if step == options.stop_after:
+            options.stop_after = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     async def thread(work: Callable[[], Any]) -> Any:
         return work()
 
-    producer = KafkaProducer(bootstrap)
+    producer = ExclusiveKafkaProducer(options.bootstrap, f"{options.prefix}lorikeet.relay")
     relay = RelayOutbox(
         store,
         producer,
-        KafkaPublishedEvents(bootstrap),
+        KafkaPublishedEvents(options.bootstrap),
         thread,
         owner=uuid.uuid4().hex,
-        prefix=prefix,
+        prefix=options.prefix,
         meter=NoMeter(),
         fault=fault,
         lease_seconds=0.5,

@@ -3,83 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from consumers.dead_letters import DeadLetters
-from consumers.ingest import IngestLoop
 from consumers.kafka import cluster_id, input_topics
-from consumers.settings import IngestSettings
-from operations.ingest_batch import STEPS, IngestBatch
-from processors.curation.policy import CurationPolicy
-from producers.kafka import KafkaProducer
+from operations.ingest_batch import STEPS
 from schemas.errors import Code, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.rows import Row
-from schemas.telemetry import NoMeter
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
-from tests.support import edit, event, execution, plan
+from tests.consumers_support import QUICK, Message, ingest, loop_of, publish, read_all, structured
+from tests.support import edit, execution, plan
 
 pytestmark = pytest.mark.kafka
-QUICK = IngestSettings(flush_seconds=0.1, session_timeout_ms=6000, heartbeat_ms=200)
-Message = tuple[bytes | None, Sequence[tuple[str, bytes]]]
-
-
-async def publish(broker: str, topic: str, messages: Sequence[Message], partition: int = 0) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, enable_idempotence=True)
-    await producer.start()
-    for value, headers in messages:
-        await producer.send(topic, value, partition=partition, headers=list(headers))
-    await producer.stop()
-
-
-def structured(kind: str, data: dict[str, Any], **attributes: Any) -> Message:
-    return json.dumps(event(kind, data, **attributes)).encode(), ()
-
-
-def loop_of(
-    broker: str, prefix: str, ledger: Path, cluster: str, settings: IngestSettings, **more: Any
-) -> IngestLoop:
-    batch = IngestBatch(
-        DeltaLedgerWriter(ledger, cluster),
-        DeltaLedgerReader(ledger),
-        cluster,
-        CurationPolicy(hmac_key=b"key"),
-        NoMeter(),
-    )
-    letters = DeadLetters(KafkaProducer(broker), prefix)
-    group = settings.model_copy(update={"group": f"{prefix}ingest"})
-    return IngestLoop(broker, input_topics(prefix), group, batch, letters, NoMeter(), **more)
-
-
-async def ingest(
-    broker: str,
-    prefix: str,
-    ledger: Path,
-    until: int,
-    settings: IngestSettings = QUICK,
-    **more: Any,
-) -> list[Row]:
-    """Run until the ledger has so many rows."""
-    cluster = await cluster_id(broker)
-    loop, stop = loop_of(broker, prefix, ledger, cluster, settings, **more), asyncio.Event()
-    running = asyncio.create_task(loop.run(stop))
-    reader = DeltaLedgerReader(ledger)
-    for _ in range(300):
-        await asyncio.sleep(0.1)
-        if running.done() or len(list(reader.rows())) >= until:
-            break
-    stop.set()
-    await running
-    return sorted(reader.rows(), key=lambda r: (r.topic, r.partition, r.offset))
 
 
 def test_all_input_topics_become_rows(tmp_path: Path, broker: str, prefix: str) -> None:
@@ -121,16 +63,7 @@ def test_dead_letters_are_kept_byte_for_byte(tmp_path: Path, broker: str, prefix
     async def main() -> tuple[list[Row], list[Any]]:
         await publish(broker, topic, [*bad, structured("execution.completed", execution())])
         rows = await ingest(broker, prefix, tmp_path, 4)
-        consumer = AIOKafkaConsumer(
-            f"{prefix}{DEAD_LETTER_TOPIC}", bootstrap_servers=broker, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        letters: list[Any] = []
-        while len(letters) < 3:
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
-                letters += records
-        await consumer.stop()
-        return rows, letters
+        return rows, await read_all(broker, f"{prefix}{DEAD_LETTER_TOPIC}", 3)
 
     rows, letters = asyncio.run(main())
     assert [str(row.disposition) for row in rows] == ["dead_letter"] * 3 + ["accepted"]

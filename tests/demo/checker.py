@@ -35,11 +35,12 @@ def records(bootstrap: str, *topics: str) -> list[Any]:
             bootstrap_servers=bootstrap,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            isolation_level="read_committed",
         )
         await consumer.start()
         ends = await consumer.end_offsets(consumer.assignment())
         found: list[Any] = []
-        while len(found) < sum(ends.values()):
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for part in (await consumer.getmany(timeout_ms=500)).values():
                 found += part
         await consumer.stop()

@@ -18,8 +18,7 @@ import pytest
 from schemas.telemetry import Metric
 from tests.demo.checker import Checker
 from tests.demo.conftest import Demonstration, start
-from tests.processes import wait_for
-from tests.service.test_supervise import listening, with_path
+from tests.processes import listening, wait_for, with_path
 
 pytestmark = [pytest.mark.demo, pytest.mark.kafka, pytest.mark.torch, pytest.mark.slow]
 

@@ -118,7 +118,7 @@ def test_the_command_is_one_of_lorikeets(name: str) -> None:
 def test_the_broker_is_set_as_the_embedded_one() -> None:
     """Who grows out of `lorikeet run` into compose meets no other limits."""
     kafka = services()["kafka"]
-    version = _KAFKA.split("+")[0].rsplit(":", 1)[1]
+    version = _KAFKA[0].rsplit(":", 1)[1]
     assert kafka["image"] == f"apache/kafka:{version}"
     embedded = dict(line.split("=", 1) for line in _properties(1, 2, ROOT).splitlines())
     here = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import yaml
 from schemas.errors import Code, Unrecoverable
 from service.supervise import Child, Supervisor
 from tests import processes
+from tests.processes import listening, with_path
 
 
 def python(code: str) -> list[str]:
@@ -29,25 +29,6 @@ def alive(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-
-
-def listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def with_path(text: str) -> list[int]:
-    """Processes whose command line holds a text."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line and int(entry.parent.name) != os.getpid():
-            found.append(int(entry.parent.name))
-    return found
 
 
 def test_a_dead_child_is_started_again_and_waits_longer_each_time(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger import durable
-from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter, open_table
+from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.table import open_table
 from tests.support import row
 
 TP = TopicPartition("execution.completed", 0)
