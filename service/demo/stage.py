@@ -75,7 +75,7 @@ class Stage:
         )
         seconds = time.monotonic() - started
         made = "found in the cache" if known else f"pre-trained in {seconds:.0f} s"
-        self.screen.fact(f"base model {made}: {base}")
+        self.screen.fact(f"base model {made}, kept in the cache: {base.name}")
         self._gateway = f"http://127.0.0.1:{free_port()}"
         self._settings, self._config = write_settings(
             self._options.data, self._bootstrap, base, self._gateway
@@ -159,7 +159,7 @@ class Stage:
             text = f"training a LoRA adapter, loss {step['loss']:.2f}"
             self.screen.progress(text, step["step"], step["steps"])
         else:
-            self.screen.progress(f"job {job.state.lower().replace('_', ' ')}", 0, 1)
+            self.screen.progress(f"job {job.state.lower().replace('_', ' ')}", 0, None)
 
     def manifest(self, job: Job) -> Manifest:
         """What a job was trained on."""
@@ -215,15 +215,17 @@ class Stage:
             time.monotonic() - self._started,
         )
 
-    def picture(self) -> Path:
-        """Success over time, as an SVG in the data folder."""
-        path = self._options.data / "success.svg"
-        path.write_text(plot(read_runs(self._wiring.ledger), lifecycle_events(self._bootstrap)))
-        return path
+    def picture(self) -> None:
+        """Draw success over time into the data folder."""
+        drawn = plot(read_runs(self._wiring.ledger), lifecycle_events(self._bootstrap))
+        (self._options.data / "success.svg").write_text(drawn)
+
+    def addresses(self) -> dict[str, str]:
+        """What can be looked at while everything runs."""
+        return {"Kafka": self._bootstrap, "API": f"{self.api}/docs", "gateway": self._gateway}
 
     def keep(self) -> None:
         """Leave everything running to be looked at."""
-        self.screen.fact("Everything keeps running. Ctrl-C stops it.")
         try:
             while True:
                 self._supervisor.check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -31,19 +32,22 @@ _MOST_AFTER = 900
 _BAD_LABELS = 0.6
 
 
-def tell(options: Options) -> dict[str, Any]:
-    """Run the demonstration; its report. Leaves no process and no port behind."""
+def tell(options: Options, show: Callable[[dict[str, Any], dict[str, str]], None]) -> None:
+    """Run the demonstration and show its report. Leaves no process and no port behind.
+
+    `show` gets the report, and the addresses of what keeps running if it was asked to.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         prepare(options, stack)
-        screen = stack.enter_context(display(CHAPTERS))
-        stage = Stage(options, screen, stack)
-        report = Story(stage).run()
+        with display(CHAPTERS) as screen:
+            stage = Stage(options, screen, stack)
+            report = Story(stage).run()
         if options.report:
             options.report.write_text(json.dumps(report, indent=2) + "\n")
+        show(report, stage.addresses() if options.keep else {})
         if options.keep:
             stage.keep()
-        return report
 
 
 class Story:
@@ -69,11 +73,12 @@ class Story:
             self._chapter(7, "A bad candidate: left out, since nothing was promoted")
         self._chapter(8, "Summary")
         self._stage.settle()
-        self._say(f"success over time, drawn: {self._stage.picture()}")
+        self._stage.picture()
         return self._stage.report()
 
     def _normal_traffic(self) -> None:
         self._chapter(3, "Agents work for customers; every run and plan is an event")
+        self._say("some records are broken, repeated or carry personal data, on purpose")
         self._stage.work(_BEFORE, Round(0, desk=1))
         self._stage.settle()
         records = self._stage.dispositions()
@@ -132,7 +137,9 @@ class Story:
             if now != said:
                 self._say(now)
                 said = now
-            self._stage.work(_CANARY, Round(0, desk=2), label=f"live tasks, {now}")
+            self._stage.work(
+                _CANARY, Round(0, desk=2), label=f"live tasks, {now.partition(':')[0]}"
+            )
         for metric in (rollout.evidence or {}).get("metrics", ()):
             self._say(
                 f"{metric['name']}: candidate {metric['candidate']:.2f} (n {metric['n_candidate']})"
@@ -174,6 +181,8 @@ class Story:
 
 
 def _where(rollout: Rollout) -> str:
-    if rollout.canary_at is None:
-        return rollout.state.lower()
+    if rollout.state is RolloutState.CANDIDATE:
+        return "candidate: the gateway loads it and must answer as recorded"
+    if rollout.state is RolloutState.SHADOW:
+        return "shadow: it answers copies of live tasks, nobody sees them"
     return f"canary at {rollout.policy.steps[rollout.step]:.0%} of sessions"
