@@ -10,12 +10,15 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 
+import structlog
+
 from producers.port import Producer, Raw, TooLarge
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.records import Record
 from schemas.rows import Disposition, Row
 from stores.artifacts.objects import ObjectFolder
 
+log = structlog.get_logger(__name__)
 FOLDER = "dead-letters"
 _PREFIX = "__connect.errors."
 
@@ -35,6 +38,7 @@ class DeadLetters:
         ]
         if not found:
             return 0
+        _log(found)
         try:
             await self._producer.send_raw([self._letter(record, row) for record, row in found])
         except TooLarge:  # Kafka does not say which one
@@ -88,6 +92,20 @@ class DeadLetters:
 
 def _identity(record: Record, row: Row) -> str:
     return f"{row.cluster}-{record.topic}-{record.partition}-{record.offset}"
+
+
+def _log(found: Sequence[tuple[Record, Row]]) -> None:
+    """One line a reason: how many, and where the first of them lies."""
+    reasons: dict[str, list[Row]] = {}
+    for _, row in found:
+        reasons.setdefault(", ".join(row.reasons), []).append(row)
+    for reason, rows in reasons.items():
+        log.warning(
+            "ingest.dead_letters",
+            reason=reason,
+            count=len(rows),
+            first=f"{rows[0].topic}[{rows[0].partition}]@{rows[0].offset}",
+        )
 
 
 def _headers(record: Record, row: Row) -> Sequence[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ from stores.control import counters, jobs, outbox, registry, rollouts
 from stores.control.database import Database
 from stores.control.jobs import Job
 from stores.control.registry import AdapterVersion
-from stores.control.rollouts import Rollout
+from stores.control.rollouts import DesiredRoute, Rollout
 
 
 class ReadStatus:
@@ -41,7 +41,14 @@ class ReadStatus:
                 "oldest_seconds": (now - oldest).total_seconds() if oldest else 0.0,
             },
             "models": [_model(connection, model, now) for model in self._models],
+            "not_configured": self._strangers(connection),
         }
+
+    def _strangers(self, connection: Connection) -> dict[str, int]:
+        """Executions of models that nobody configured: nothing learns from them."""
+        known = {(model.tenant, model.name) for model in self._models}
+        named = counters.named_models(connection)
+        return {f"{t}/{m}": n for (t, m), n in sorted(named.items()) if (t, m) not in known}
 
 
 def _model(connection: Connection, model: ModelSettings, now: datetime) -> dict[str, Any]:
@@ -61,12 +68,19 @@ def _model(connection: Connection, model: ModelSettings, now: datetime) -> dict[
         "failure_rate": window.failure_rate,
         "job": job_facts(job) if job else None,
         "rollout": rollout_facts(connection, running) if running else None,
-        "converged": desired is None or desired.converged_at is not None,
+        "converged": _converged(model, desired),
         "gateways": [
             {"url": replica["url"], "revision": replica["revision"], "detail": replica["detail"]}
             for replica in rollouts.replicas(connection, *key)
         ],
     }
+
+
+def _converged(model: ModelSettings, desired: DesiredRoute | None) -> bool | None:
+    """Whether every gateway serves what was decided; None where there is no gateway or decision."""
+    if desired is None or not model.gateways:
+        return None
+    return desired.converged_at is not None
 
 
 def job_facts(job: Job) -> dict[str, Any]:

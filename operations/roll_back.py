@@ -94,19 +94,20 @@ def _return(
     to: str | None,
 ) -> str:
     key = (model.tenant, model.name)
+    named = registry.require(connection, *key, to) if to and to != BASE else None
     champion = registry.champion(connection, *key)
     if champion is None:
         raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, f"{model.tenant}/{model.name}")
     wanted = to or registry.alias(connection, *key, registry.PREVIOUS) or BASE
-    target = None if wanted == BASE else registry.require(connection, *key, wanted)
+    target = named or (None if wanted == BASE else registry.require(connection, *key, wanted))
     if target is not None:
         _check(connection, champion, target)
     registry.move(connection, champion, Stage.ARCHIVED, now, actor, reason)
     if target is not None:
         registry.move(connection, target, Stage.PRODUCTION, now, actor, reason)
-    named = target.version if target else None
-    registry.set_alias(connection, *key, registry.CHAMPION, named)
-    registry.set_alias(connection, *key, registry.PREVIOUS, named)  # a repeat goes nowhere
+    serves = target.version if target else None
+    registry.set_alias(connection, *key, registry.CHAMPION, serves)
+    registry.set_alias(connection, *key, registry.PREVIOUS, serves)  # a repeat goes nowhere
     _note_rollout(connection, champion, now, actor, reason)
     count = len(registry.history(connection, *key))
     decision = announce.decision_id("roll_back", champion.adapter_digest, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from processors.drift.thresholds import Thresholds
 from processors.evaluation.stages import ValidationSettings
@@ -22,7 +22,7 @@ class ModelSettings(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     """The model's name, as events give it in `model.name`."""
     tenant: Annotated[str, Field(min_length=1, max_length=100)] = "default"
-    base: str = ""
+    base: Annotated[str, BeforeValidator(lambda value: value or "")] = ""
     """Folder of the base model in Hugging Face format (safetensors). Empty: never trained."""
     gateways: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+")], ...] = ()
     """Address of each gateway replica, such as http://10.0.0.5:8000. Never a load balancer."""

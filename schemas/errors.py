@@ -31,7 +31,7 @@ class Code(Enum):
     TOO_LARGE = (
         "E7007",
         "the event is over the size limit",
-        "send less, or raise limits.max_bytes",
+        "send less, or raise curation.max_bytes",
     )
     DATAREF = ("E7008", "dataref is not supported", "send the data inside the event")
     REGISTRY_FRAMING = (
@@ -40,7 +40,7 @@ class Code(Enum):
         "publish plain JSON, without the registry's magic byte",
     )
     CONTENT_TYPE = ("E7010", "the content type is not JSON", "use application/json")
-    TOO_DEEP = ("E7011", "the JSON is nested too deeply", "flatten it, or raise limits.max_depth")
+    TOO_DEEP = ("E7011", "the JSON is nested too deeply", "flatten it, or raise curation.max_depth")
     TOO_MANY_MESSAGES = ("E7012", "the trace has too many messages", "split the trace")
     TENANT_CONFLICT = ("E7013", "tenantid and data.tenant_id differ", "state one tenant")
     PLAN_CYCLE = ("E7014", "the plan's steps depend on each other in a circle", "send a DAG")
@@ -136,7 +136,7 @@ class Code(Enum):
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
 
     # E79xx  the rest
-    BAD_IMPORT = ("E7902", "a file to import cannot be read", "check its format")
+    BAD_IMPORT = ("E7902", "a file to import cannot be read", "compare it with docs/imports.md")
 
     @property
     def number(self) -> str:
@@ -163,9 +163,13 @@ class LorikeetError(Exception):
         self.remedy = remedy or code.remedy
         super().__init__(code.number, detail)
 
+    @property
+    def what(self) -> str:
+        """What is wrong, without code and remedy."""
+        return f"{self.code.meaning}: {self.detail}" if self.detail else self.code.meaning
+
     def __str__(self) -> str:
-        what = f"{self.code.meaning}: {self.detail}" if self.detail else self.code.meaning
-        return f"{self.code.number} {what}; {self.remedy}"
+        return f"{self.code.number} {self.what}; {self.remedy}"
 
 
 class InvalidEvent(LorikeetError):

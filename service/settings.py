@@ -7,9 +7,10 @@ path of the field and what is allowed.
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -269,5 +270,22 @@ def _secrets_from_files() -> None:
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     path = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such setting" + _meant(first["loc"])
     return f"{path}: {message}" if path else message
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    """What the last name of a path may have been meant to be."""
+    part: Any = Settings
+    for name in place[:-1]:
+        if isinstance(name, str):
+            part = _model_in(part.model_fields[name].annotation)
+    close = difflib.get_close_matches(str(place[-1]), part.model_fields, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _model_in(annotation: Any) -> Any:
+    """The settings class that an annotation is or holds."""
+    return next((a for a in get_args(annotation) if hasattr(a, "model_fields")), annotation)

@@ -1,8 +1,8 @@
 """What an import format is, and what every format shares.
 
 A format says only what its source says: what is absent stays absent, and the person who imports may
-state it. Ids are made of the source and the record's own key, so that importing twice gives the same
-events and Lorikeet counts the second ones as duplicates.
+state it. Ids are made of the source, the record's own key and what was stated, so that importing twice
+gives the same events and Lorikeet counts the second ones as duplicates.
 """
 
 from __future__ import annotations

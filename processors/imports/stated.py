@@ -7,12 +7,14 @@ any claim would take the trust that the configuration grants to their source.
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from processors.imports.port import Imported
 from processors.imports.tools import SeenTools
+from schemas.digests import LORIKEET_NAMESPACE, digest_of
 
 UNKNOWN = "unknown"
 Tools = Sequence[dict[str, Any]]
@@ -31,16 +33,26 @@ class Stated:
 
 
 def complete(item: Imported, stated: Stated, derived: Mapping[str, Tools]) -> Imported:
-    """The event with its gaps filled. `derived` are tool definitions by agent."""
+    """The event with its gaps filled. `derived` are tool definitions by agent.
+
+    What was filled in is part of the event's id: stating later what was forgotten, or stating it
+    differently, gives other events, not duplicates of the first ones.
+    """
     data = dict(item.data)
+    filled: dict[str, Any] = {}
     model = data.get("model") or {}
     if stated.model and not model.get("name"):
-        data["model"] = {**model, "name": stated.model}
-    data["trust"] = data.get("trust") or stated.trust or UNKNOWN
+        filled["model"] = {**model, "name": stated.model}
+    if stated.trust and not data.get("trust"):
+        filled["trust"] = stated.trust
     tools = stated.tools or derived.get(data["agent_id"])
     if tools and not (data.get("tools") or data.get("tools_digest")):
-        data["tools"] = list(tools)
-    return dataclasses.replace(item, data=data)
+        filled["tools"] = list(tools)
+    event_id = item.id
+    if filled:
+        event_id = str(uuid.uuid5(LORIKEET_NAMESPACE, f"{item.id}|{digest_of(filled)}"))
+    data["trust"] = data.get("trust") or UNKNOWN
+    return dataclasses.replace(item, id=event_id, data={**data, **filled})
 
 
 def absent(item: Imported) -> list[str]:

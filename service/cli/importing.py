@@ -86,7 +86,9 @@ def import_files(
 
     Without a model or a trust they wait for review, without tools they teach no tool calls.
 
-    Importing a file twice gives duplicates, not new examples.
+    Importing a file twice with the same options gives duplicates, not new examples.
+
+    The fields of openai-chat, with an example: docs/imports.md.
     """
     from operations.import_traces import look, read_tools  # noqa: PLC0415
     from processors.imports.stated import Stated  # noqa: PLC0415
@@ -98,7 +100,13 @@ def import_files(
         derive_tools=derive_tools,
     )
     looked = look(format, files, stated)
-    summary = asyncio.run(_send(settings_of(config, None, bootstrap), looked))
+    settings = settings_of(config, None, bootstrap)
+    known = {one.name for one in settings.models}
+    if model and known and model not in known:
+        typer.echo(
+            f"Note: {model} is none of the models in the settings: {sorted(known)}", err=True
+        )
+    summary = asyncio.run(_send(settings, looked))
     if as_json:
         print_json(_facts(summary))
     else:

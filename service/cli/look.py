@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.options import (
+    SHORT,
     AsJson,
     Config,
     Data,
@@ -38,7 +39,12 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
         print_json(found)
         return
     typer.echo(f"data {wiring.settings.places.data}")
-    print_table("Records", list(found["records"]), [list(found["records"].values())])
+    names = [name.replace("_", " ") for name in found["records"]]
+    print_table("Records", names, [list(found["records"].values())])
+    if found["records"]["dead_letter"]:
+        typer.echo("Why dead letters are dead: ingest's log, and the headers of their topic")
+    for name, count in found["not_configured"].items():
+        typer.echo(f"{count} runs name the model {name}, which the settings do not: nobody learns")
     pending = found["outbox"]["pending"]
     typer.echo(f"Outbox: {pending} waiting" if pending else "Outbox: empty")
     rows = [
@@ -48,13 +54,21 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
             percent(model["failure_rate"]),
             model["new_examples"],
             model["job"]["state"] if model["job"] else "–",
-            model["rollout"]["state"] if model["rollout"] else "–",
-            "yes" if model["converged"] else "no",
+            _running(model["rollout"]),
+            {True: "yes", False: "no", None: "–"}[model["converged"]],
         )
         for model in found["models"]
     ]
     columns = ["model", "serves", "failures", "new examples", "last job", "roll-out", "converged"]
     print_table("Models", columns, rows)
+    for model in found["models"]:
+        for gateway in model["gateways"]:
+            if gateway["detail"]:
+                typer.echo(f"{gateway['url']}: {gateway['detail']}")
+
+
+def _running(rollout: dict[str, Any] | None) -> str:
+    return f"{rollout['state']} {rollout['id'][:SHORT]}" if rollout else "–"
 
 
 @_DATASETS.command(name="list")

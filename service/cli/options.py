@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from schemas.errors import Code, Unrecoverable
+
 if TYPE_CHECKING:
     from service.settings import Settings
     from service.wiring import Wiring
@@ -31,6 +33,8 @@ Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
 _PIPED_WIDTH = 160
+SHORT = 12
+"""Characters of an id in tables; commands take any beginning that only one id has."""
 
 
 def debug() -> bool:
@@ -58,7 +62,14 @@ def wiring_of(config: Path | None, data: Path | None) -> Wiring:
     from schemas.telemetry import NoMeter  # noqa: PLC0415
     from service.wiring import Wiring  # noqa: PLC0415
 
-    return Wiring(settings_of(config, data), NoMeter())
+    settings = settings_of(config, data)
+    if not settings.data.exists():
+        raise Unrecoverable(
+            Code.NO_SUCH_FILE,
+            f"{settings.data}: no installation is here yet",
+            remedy="give --config or --data, or start it: lorikeet run",
+        )
+    return Wiring(settings, NoMeter())
 
 
 def actor() -> str:
@@ -88,7 +99,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console.print(table)

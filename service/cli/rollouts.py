@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.options import (
+    SHORT,
     AsJson,
     Config,
     Data,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from stores.control.rollouts import Rollout
 
 _ROLLOUTS = typer.Typer(help="Roll-outs.", no_args_is_help=True)
-RolloutId = Annotated[str, typer.Argument(help="The roll-out's id.")]
+RolloutId = Annotated[str, typer.Argument(help="The roll-out's id, or the beginning of it.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,24 +47,21 @@ def list_rollouts(config: Config = None, data: Data = None, as_json: AsJson = Fa
         return
     rows = [
         (
-            r["id"],
+            r["id"][:SHORT],
             f"{r['tenant']}/{r['model']}",
             f"{r['from']} → {r['version']}",
             r["state"],
             percent(r["share"]),
-            _success(r["arms"]),
+            *(_success(r["arms"].get(arm)) for arm in ("candidate", "baseline")),
         )
         for r in found
     ]
-    print_table("Roll-outs", ["id", "model", "versions", "state", "share", "success"], rows)
+    columns = ["id", "model", "versions", "state", "share", "candidate", "baseline"]
+    print_table("Roll-outs", columns, rows)
 
 
-def _success(arms: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{arm} {percent(arms[arm]['success'])} of {arms[arm]['sessions']}"
-        for arm in ("candidate", "baseline")
-        if arm in arms
-    )
+def _success(arm: dict[str, Any] | None) -> str:
+    return f"{percent(arm['success'])} of {arm['sessions']}" if arm else "–"
 
 
 @_ROLLOUTS.command(name="start")
@@ -97,7 +95,7 @@ def promote(
     wiring = wiring_of(config, data)
     wiring.count_ledger()
     found = _require(wiring, rollout_id)
-    state = wiring.approve_rollout(rollout_id, clock(), actor=actor())
+    state = wiring.approve_rollout(found.id, clock(), actor=actor())
     _converge(wiring, found, str(state), as_json=as_json)
 
 
@@ -114,14 +112,18 @@ def abort(
 
     wiring = wiring_of(config, data)
     found = _require(wiring, rollout_id)
-    state = wiring.roll_back.stop(rollout_id, clock(), actor=actor(), reason=reason)
+    state = wiring.roll_back.stop(found.id, clock(), actor=actor(), reason=reason)
     _converge(wiring, found, str(state), as_json=as_json)
 
 
 def _require(wiring: Wiring, rollout_id: str) -> Rollout:
     from stores.control import rollouts  # noqa: PLC0415
 
-    return wiring.database.read(lambda c: rollouts.require(c, rollout_id))
+    """By its id, or by a beginning that no other has."""
+    known = [found.id for found in wiring.database.read(rollouts.every)]
+    matching = [found for found in known if found.startswith(rollout_id)]
+    wanted = matching[0] if len(matching) == 1 else rollout_id
+    return wiring.database.read(lambda c: rollouts.require(c, wanted))
 
 
 def _converge(wiring: Wiring, found: Rollout, state: str, *, as_json: bool) -> None:

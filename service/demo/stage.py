@@ -74,8 +74,8 @@ class Stage:
             ),
         )
         seconds = time.monotonic() - started
-        made = "found in the cache" if known else f"pre-trained in {seconds:.0f} s"
-        self.screen.fact(f"base model {made}, kept in the cache: {base.name}")
+        made = "found in the cache" if known else f"pre-trained in {seconds:.0f} s, cached"
+        self.screen.fact(f"base model {made}: {base.name}")
         self._gateway = f"http://127.0.0.1:{free_port()}"
         self._settings, self._config = write_settings(
             self._options.data, self._bootstrap, base, self._gateway

@@ -201,6 +201,13 @@ def examples(connection: Connection, tenant: str, model: str) -> tuple[int, int]
     return int(runs or 0), int(edits or 0)
 
 
+def named_models(connection: Connection) -> dict[tuple[str, str], int]:
+    """Executions by (tenant, model) as events name them."""
+    columns = model_totals.c
+    rows = connection.execute(select(columns.tenant, columns.model, columns.executions))
+    return {(tenant, model): int(count) for tenant, model, count in rows}
+
+
 def recent(connection: Connection, tenant: str, model: str, since: float) -> tuple[int, int]:
     """(executions, failures) in the buckets from `since` (seconds since 1970) on."""
     columns = window_counts.c
