@@ -23,11 +23,12 @@ help: ## List the targets
 # Two stamps: what runs, and what checks.
 $(VENV)/.runs: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): downloading Python packages, torch among them (about 3 GB, once)," \
-	  "to $(CACHE)/pip"
+	  "to $(CACHE)/pip; 6.5 GB when installed"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "E7105 Python 3.11 or newer is needed, $$($(PYTHON) --version) was found"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --editable '.[broker,train]'
+	@set -o pipefail; $(BIN)/pip install --editable '.[broker,train]' --progress-bar off \
+	  | sed -un 's/^ *Downloading \(.* MB)\).*/  \1/p'
 	@touch $@
 
 $(VENV)/.checks: $(VENV)/.runs

@@ -16,7 +16,7 @@ from stores.control import counters, jobs, outbox, registry, rollouts
 from stores.control.database import Database
 from stores.control.jobs import Job
 from stores.control.registry import AdapterVersion
-from stores.control.rollouts import DesiredRoute, Rollout
+from stores.control.rollouts import Rollout
 
 
 class ReadStatus:
@@ -68,19 +68,12 @@ def _model(connection: Connection, model: ModelSettings, now: datetime) -> dict[
         "failure_rate": window.failure_rate,
         "job": job_facts(job) if job else None,
         "rollout": rollout_facts(connection, running) if running else None,
-        "converged": _converged(model, desired),
+        "converged": desired is None or desired.converged_at is not None,
         "gateways": [
             {"url": replica["url"], "revision": replica["revision"], "detail": replica["detail"]}
             for replica in rollouts.replicas(connection, *key)
         ],
     }
-
-
-def _converged(model: ModelSettings, desired: DesiredRoute | None) -> bool | None:
-    """Whether every gateway serves what was decided; None where there is no gateway or decision."""
-    if desired is None or not model.gateways:
-        return None
-    return desired.converged_at is not None
 
 
 def job_facts(job: Job) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
             model["new_examples"],
             model["job"]["state"] if model["job"] else "–",
             _running(model["rollout"]),
-            {True: "yes", False: "no", None: "–"}[model["converged"]],
+            _converged(model),
         )
         for model in found["models"]
     ]
@@ -65,6 +65,12 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
         for gateway in model["gateways"]:
             if gateway["detail"]:
                 typer.echo(f"{gateway['url']}: {gateway['detail']}")
+
+
+def _converged(model: dict[str, Any]) -> str:
+    if not model["gateways"]:
+        return "–"
+    return "yes" if model["converged"] else "no"
 
 
 def _running(rollout: dict[str, Any] | None) -> str:
