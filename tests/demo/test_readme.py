@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +175,16 @@ def test_at_any_time_with_kafka_up_or_down(folder: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
+def test_the_command_named_in_the_text_is_there(folder: Path) -> None:
+    settings = load(folder / "lorikeet.yaml", data=folder / "lorikeet-data")
+    settings.places.check()
+    rollout = prepared(settings.places.data, settings.models[0])
+    (command,) = re.findall(r"`(lorikeet rollouts promote ID)`", README)
+    done = bash(command.replace(f" {ROLLOUT}", f" {rollout[:12]}"), folder)
+    assert done.returncode == 2
+    assert "E7607" in done.stderr, "no evidence, no promotion"
+
+
 def prepared(data: Path, model: ModelSettings) -> str:
     """The id of a roll-out in its canary, after another one was promoted."""
     store = Database(sqlite_url(data / "control.db"))
@@ -187,12 +196,3 @@ def prepared(data: Path, model: ModelSettings) -> str:
         return installation.canary(connection, "1.1.0", model).id
 
     return store.write(work)
-
-
-def test_the_readme_has_the_right_promote_command() -> None:
-    """It is named in the text: with an id that does not exist it says so."""
-    assert "`lorikeet rollouts promote ID`" in README
-    done = processes.run("rollouts", "promote", "ID")
-    assert done.returncode == 2
-    assert "E7603" in done.stderr
-    assert shutil.which("bash")
