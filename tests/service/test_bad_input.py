@@ -68,8 +68,14 @@ def test_a_ledger_of_a_newer_version(tmp_path: Path, broker: str, prefix: str) -
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = one_line(Code.UNWRITABLE, "status", "--data", str(tmp_path / "file" / "data"))
-    assert str(tmp_path / "file") in said
+    folder, nobody = tmp_path / "file" / "data", ("--bootstrap", "127.0.0.1:1")
+    assert str(folder) in one_line(Code.UNWRITABLE, "ingest", "--data", str(folder), *nobody)
+
+
+def test_a_place_where_nothing_is_installed(tmp_path: Path) -> None:
+    folder = tmp_path / "nothing"
+    assert str(folder) in one_line(Code.NO_SUCH_FILE, "status", "--data", str(folder))
+    assert not folder.exists(), "looking makes nothing"
 
 
 @pytest.mark.kafka
@@ -120,9 +126,11 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_an_unknown_model_version_and_rollout(tmp_path: Path) -> None:
     path = tmp_path / "lorikeet.yaml"
     path.write_text(f"data: {tmp_path / 'data'}\nmodels: [{{name: m}}]\n")
+    (tmp_path / "data").mkdir()
     options = ("--config", str(path))
     one_line(Code.NO_SUCH_MODEL, "models", "rollback", "x", *options)
     one_line(Code.NOTHING_TO_ROLL_BACK, "models", "rollback", "m", *options)
+    one_line(Code.NO_SUCH_VERSION, "models", "rollback", "m", "--to", "7", *options)
     one_line(Code.NO_SUCH_VERSION, "rollouts", "start", "m", "9.9.9", *options)
     one_line(Code.NO_SUCH_ROLLOUT, "rollouts", "abort", "x", *options)
     one_line(Code.NO_SUCH_DATASET, "datasets", "show", "x", *options)
