@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
+from itertools import pairwise
 
 from schemas import lifecycle
 from service.demo.report import Event, Run, converged_at
@@ -14,6 +15,7 @@ _WIDTH, _HEIGHT = 900, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 84, 44
 _WINDOW = 40
 _GAP = 5.0
+_TRAINING = 15.0
 _LINE = 'stroke-width="2" stroke-linejoin="round"'
 _SERIES = {
     "stable": ("#2563eb", "stable and baseline arm"),
@@ -37,6 +39,9 @@ def plot(runs: Sequence[Run], events: Sequence[Event]) -> str:
     for arm, (colour, name) in _SERIES.items():
         mine = [run for run in runs if (run.arm == "candidate") == (arm == "candidate")]
         canvas.line(rolling(mine), colour, name)
+    for before, after in pairwise(runs):
+        if (after.at - before.at).total_seconds() > _TRAINING:
+            canvas.note(before.at + (after.at - before.at) / 2, "training")
     drift = next((run.at for run in runs if run.tools != runs[0].tools), None)
     if drift is not None:
         canvas.mark(drift, "the world changes")
@@ -112,6 +117,10 @@ class _Canvas:
             run.append(f"{self._x((at - self._first).total_seconds()):.1f},{self._y(share):.1f}")
             before = at
         self._stroke(" ".join(run), colour, _LINE)
+
+    def note(self, at: datetime, text: str) -> None:
+        x = self._x((at - self._first).total_seconds())
+        self._text(x, self._y(0.5) - 6, text, "middle", "#9ca3af")
 
     def mark(self, at: datetime, name: str) -> None:
         x = self._x((at - self._first).total_seconds())
