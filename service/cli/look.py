@@ -15,6 +15,7 @@ from service.cli.options import (
     percent,
     print_json,
     print_table,
+    whole,
     wiring_of,
 )
 
@@ -90,7 +91,7 @@ def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = Fa
         (
             f"{d['tenant']}/{d['model']}",
             d["version"],
-            d["digest"][:12],
+            d["digest"][:SHORT],
             *(d["counts"].get(split, 0) for split in ("train", "validation", "test")),
             f"{d['created_at']:%Y-%m-%d %H:%M:%S}",
         )
@@ -113,10 +114,10 @@ def show_dataset(
 
     wiring = wiring_of(config, data)
     known = [d["digest"] for d in wiring.database.read(registry.dataset_list)]
-    matching = [found for found in known if found.startswith(digest)]
-    if len(matching) != 1:
+    wanted = whole(digest, known)
+    if wanted is None:
         raise Unrecoverable(Code.NO_SUCH_DATASET, digest)
-    _print_manifest(wiring.datasets.manifest(matching[0]).model_dump(mode="json"), as_json=as_json)
+    _print_manifest(wiring.datasets.manifest(wanted).model_dump(mode="json"), as_json=as_json)
 
 
 @_DATASETS.command(name="seal")

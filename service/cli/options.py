@@ -6,7 +6,7 @@ import getpass
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +78,12 @@ def actor() -> str:
         return f"user:{getpass.getuser()}"
     except (KeyError, OSError):  # a container's user may have no name
         return f"user:{os.getuid()}"
+
+
+def whole(beginning: str, known: Iterable[str]) -> str | None:
+    """The one id that begins so; None if there is none or more than one."""
+    matching = [found for found in known if found.startswith(beginning)]
+    return matching[0] if len(matching) == 1 else None
 
 
 def print_json(value: Any) -> None:

@@ -17,6 +17,7 @@ from service.cli.options import (
     percent,
     print_json,
     print_table,
+    whole,
     wiring_of,
 )
 
@@ -117,12 +118,11 @@ def abort(
 
 
 def _require(wiring: Wiring, rollout_id: str) -> Rollout:
+    """By its id, or by a beginning that no other has."""
     from stores.control import rollouts  # noqa: PLC0415
 
-    """By its id, or by a beginning that no other has."""
     known = [found.id for found in wiring.database.read(rollouts.every)]
-    matching = [found for found in known if found.startswith(rollout_id)]
-    wanted = matching[0] if len(matching) == 1 else rollout_id
+    wanted = whole(rollout_id, known) or rollout_id
     return wiring.database.read(lambda c: rollouts.require(c, wanted))
 
 

@@ -13,7 +13,7 @@ Without a promotion the runs after the candidate was archived are halved instead
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,11 +49,11 @@ def build_report(
     seconds: float,
 ) -> dict[str, Any]:
     """The report. `events` are those of `model.lifecycle` in order; `received` is Kafka's count."""
-    table = ledger.table(("disposition",)).to_pylist()
+    rows = read_rows(ledger)
     counts = {str(name): 0 for name in Disposition}
-    for row in table:
+    for row in rows:
         counts[row["disposition"]] += 1
-    runs = read_runs(ledger)
+    runs = runs_of(rows)
     later = manifests[1].recipe.since if len(manifests) > 1 else None
     phases = split_phases(runs, events, later)
     return {
@@ -70,7 +70,13 @@ def build_report(
     }
 
 
-def read_runs(ledger: DeltaLedgerReader) -> list[Run]:
+def read_rows(ledger: DeltaLedgerReader) -> list[dict[str, Any]]:
+    """What the report and the picture need of each row."""
+    rows: list[dict[str, Any]] = ledger.table(_COLUMNS).to_pylist()
+    return rows
+
+
+def runs_of(rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     """The executions that customers met, in the order of their ends."""
     found = [
         Run(
@@ -79,7 +85,7 @@ def read_runs(ledger: DeltaLedgerReader) -> list[Run]:
                 for name in ("event_time", "tools_digest", "adapter_digest", "arm", "success")
             )
         )
-        for row in ledger.table(_COLUMNS).to_pylist()
+        for row in rows
         if row["type"] == EXECUTION
         and row["arm"] != "shadow"
         and row["disposition"] not in (Disposition.DUPLICATE, Disposition.DEAD_LETTER)

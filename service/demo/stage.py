@@ -29,7 +29,7 @@ from service.demo.display import Display
 from service.demo.folder import Options
 from service.demo.lifecycle import count_records, lifecycle_events
 from service.demo.plot import plot
-from service.demo.report import build_report, read_runs
+from service.demo.report import build_report, read_rows, runs_of
 from service.demo.settings import MODEL, TENANT, write_settings
 from service.demo.simulator import Round
 from service.supervise import Child, Supervisor, lorikeet
@@ -217,7 +217,7 @@ class Stage:
 
     def picture(self) -> None:
         """Draw success over time into the data folder."""
-        drawn = plot(read_runs(self._wiring.ledger), lifecycle_events(self._bootstrap))
+        drawn = plot(runs_of(read_rows(self._wiring.ledger)), lifecycle_events(self._bootstrap))
         (self._options.data / "success.svg").write_text(drawn)
 
     def addresses(self) -> dict[str, str]:
