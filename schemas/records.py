@@ -12,6 +12,14 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+def partition_key(cluster: str, topic: str, partition: int, incarnation: int = 0) -> str:
+    """A partition's name across clusters: `cluster:topic:partition`, `…#n` for the nth one anew.
+
+    A topic that was deleted and made again begins at offset 0 once more; its records are others.
+    """
+    return f"{cluster}:{topic}:{partition}" + (f"#{incarnation}" if incarnation else "")
+
+
 class Record(NamedTuple):
     """One record, undecoded. `timestamp` is Kafka's, in milliseconds since 1970 (UTC)."""
 

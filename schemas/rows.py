@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
+
+from schemas.records import partition_key
 
 
 class Disposition(StrEnum):
@@ -17,12 +19,13 @@ class Disposition(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One record, decided. A field that does not apply is None; text is redacted JSON.
 
-    `timestamp` is Kafka's in milliseconds UTC, `day` its date. `session`, `user` and `author` are
-    keyed HMACs. `value` is a reward in −1…1 for thumbs and 0…1 for scores.
+    `incarnation` counts the topics that were made anew under one name (see `partition_key`).
+    `timestamp` is Kafka's in milliseconds UTC. `session`, `user` and `author` are keyed HMACs. `value`
+    is a reward in −1…1 for thumbs and 0…1 for scores. A tuple, since millions of them are held and
+    turned into columns: the garbage collector need not look into them.
     """
 
     cluster: str
@@ -30,12 +33,12 @@ class Row:
     partition: int
     offset: int
     timestamp: int
-    day: str
     size: int
     digest: str
     disposition: Disposition
     reasons: tuple[str, ...] = ()
     error_code: str | None = None
+    incarnation: int = 0
 
     type: str | None = None
     tenant: str | None = None
@@ -87,4 +90,9 @@ class Row:
     @property
     def row_id(self) -> str:
         """The row's identity: where the record lies in Kafka."""
-        return f"{self.cluster}:{self.topic}:{self.partition}:{self.offset}"
+        return f"{self.partition_key}:{self.offset}"
+
+    @property
+    def partition_key(self) -> str:
+        """See `schemas.records.partition_key`."""
+        return partition_key(self.cluster, self.topic, self.partition, self.incarnation)

@@ -103,7 +103,6 @@ def row(offset: int = 0, **changes: Any) -> Row:
         "partition": 0,
         "offset": offset,
         "timestamp": int(NOW.timestamp() * 1000) + offset,
-        "day": "2026-03-01",
         "size": 1,
         "digest": "d",
         "disposition": Disposition.ACCEPTED,

@@ -67,7 +67,6 @@ class Curator:
             partition=record.partition,
             offset=record.offset,
             timestamp=record.timestamp,
-            day=_utc(record.timestamp).date().isoformat(),
             size=len(value),
             digest=sha256_hex(value),
             **{name: _without_nul(fact) for name, fact in facts.items()},

@@ -6,7 +6,6 @@ answer depends on the sequence of rows alone: the same after a restart, whatever
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Iterable
 
@@ -35,8 +34,8 @@ class Seen:
         known = self._note(identity, row.timestamp)
         if not known:
             return row
-        return dataclasses.replace(
-            row, disposition=Disposition.DUPLICATE, reasons=("duplicate",), content=None, pii=None
+        return row._replace(
+            disposition=Disposition.DUPLICATE, reasons=("duplicate",), content=None, pii=None
         )
 
     def _note(self, identity: Identity | None, timestamp: int) -> bool:

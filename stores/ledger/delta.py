@@ -13,7 +13,8 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.errors import Code, NotReady
-from schemas.records import TopicPartition
+from schemas.records import TopicPartition, partition_key
 from schemas.rows import Row
 from stores.ledger import durable
 from stores.ledger.port import Addition
@@ -38,24 +39,37 @@ _RETRIES = 15
 class DeltaLedgerWriter:
     """See `LedgerWriter`. One per process; not for use from several threads at once."""
 
-    def __init__(self, path: Path, cluster: str) -> None:
-        """Open or make the ledger; `cluster` is the Kafka cluster's id."""
+    def __init__(
+        self, path: Path, cluster: str, today: Callable[[], date] = lambda: datetime.now(UTC).date()
+    ) -> None:
+        """Open or make the ledger; `cluster` is the Kafka cluster's id.
+
+        `today` dates the files: the ledger is partitioned by the day of ingest, since producers can
+        set any timestamp and a backfill of a year would else write a year's files in every commit.
+        """
         self._path = path
         self._cluster = cluster
+        self._today = today
         self._table = open_table(path)
         self._claimed: dict[TopicPartition, int | None] = {}
+        self._incarnations: dict[TopicPartition, int] = {}
         self._compared = self._table.version()
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored next offsets; these partitions, and only these, are held from now on."""
         try:
             self._table.update_incremental()
-            self._claimed = {tp: self._stored(tp) for tp in partitions}
+            self._incarnations = {tp: self._newest(tp) for tp in partitions}
+            self._claimed = {tp: self._stored(tp) for tp in self._incarnations}
         except (DeltaError, OSError) as error:
             raise ledger_error(error, self._path) from error
         check_version(self._table, self._path)
         self._compared = self._table.version()
         return dict(self._claimed)
+
+    def incarnation(self, tp: TopicPartition) -> int:
+        """Which topic of that name the claimed partition is of; its rows carry it."""
+        return self._incarnations[tp]
 
     def append(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         """Commit rows and next offsets, in numbered steps."""
@@ -69,9 +83,9 @@ class DeltaLedgerWriter:
 
     def _commit(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         before = self._table.version()
-        actions: list[AddAction | RemoveAction] = [
-            self._write_file(day, part) for day, part in _by_day(rows)
-        ]  # 1: data, synced
+        actions: list[AddAction | RemoveAction] = []
+        if rows:
+            actions.append(self._write_file(rows))  # 1: data, synced
         self._table.create_write_transaction(  # 2: rows and offsets become visible together
             actions,
             "append",
@@ -113,10 +127,12 @@ class DeltaLedgerWriter:
         for row in rows:
             tp = TopicPartition(row.topic, row.partition)
             stored = self._claimed.get(tp)
-            if tp not in offsets or row.offset >= offsets[tp] or row.offset < (stored or 0):
+            inside = tp in offsets and (stored or 0) <= row.offset < offsets[tp]
+            if not inside or row.partition_key != self._transaction_id(tp):
                 raise NotReady(Code.LEDGER_FENCED, f"row {row.row_id} is outside the batch")
 
-    def _write_file(self, day: str, rows: Sequence[Row]) -> AddAction:
+    def _write_file(self, rows: Sequence[Row]) -> AddAction:
+        day = self._today().isoformat()
         name = f"{PARTITION_COLUMN}={day}/{uuid.uuid4()}.parquet"
         size = durable.write_parquet(to_table(rows), self._path / name)
         stats = json.dumps({"numRecords": len(rows)})
@@ -127,8 +143,15 @@ class DeltaLedgerWriter:
         """The partition's next offset on the handle's snapshot."""
         return self._table.transaction_version(self._transaction_id(tp))
 
+    def _newest(self, tp: TopicPartition) -> int:
+        """The newest incarnation of a topic that the ledger knows."""
+        for number in itertools.count(1):
+            if self._table.transaction_version(partition_key(self._cluster, *tp, number)) is None:
+                return number - 1
+        raise AssertionError  # pragma: no cover - count has no end
+
     def _transaction_id(self, tp: TopicPartition) -> str:
-        return f"{self._cluster}:{tp.topic}:{tp.partition}"
+        return partition_key(self._cluster, *tp, self._incarnations[tp])
 
 
 class DeltaLedgerReader:
@@ -157,9 +180,9 @@ class DeltaLedgerReader:
         wanted = None if tenant is None else pc.field("tenant") == tenant
         for batch in self._scan(None, wanted):
             for record in batch.to_pylist():
-                key = f"{record['cluster']}:{record['topic']}:{record['partition']}"
-                if offsets is None or record["offset"] < offsets.get(key, 0):
-                    yield to_row(record)
+                row = to_row(record)
+                if offsets is None or row.offset < offsets.get(row.partition_key, 0):
+                    yield row
 
     def identities(
         self, cluster: str, tp: TopicPartition
@@ -170,11 +193,13 @@ class DeltaLedgerReader:
             & (pc.field("topic") == tp.topic)
             & (pc.field("partition") == tp.partition)
         )
-        columns = ["offset", "tenant", "source", "id", "timestamp"]
+        columns = ["incarnation", "offset", "tenant", "source", "id", "timestamp"]
         batches = list(self._scan(columns, wanted))
         if not batches:
             return
-        table = pa.Table.from_batches(batches).sort_by("offset")
+        table = pa.Table.from_batches(batches).sort_by(
+            [("incarnation", "ascending"), ("offset", "ascending")]
+        )
         for row in table.to_pylist():
             known = None not in (row["tenant"], row["source"], row["id"])
             identity = (row["tenant"], row["source"], row["id"]) if known else None
@@ -205,9 +230,3 @@ class DeltaLedgerReader:
     ) -> Iterator[pa.RecordBatch]:
         names = list(columns) if columns else [field.name for field in TABLE_SCHEMA]
         yield from self._dataset().to_batches(columns=names, filter=wanted)
-
-
-def _by_day(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    ordered = sorted(rows, key=lambda row: row.day)
-    for day, part in itertools.groupby(ordered, key=lambda row: row.day):
-        yield day, list(part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ PARTITION_COLUMN = "day"
 
 _TYPES: dict[str, pa.DataType] = {
     "partition": pa.int32(),
+    "incarnation": pa.int32(),
     "offset": pa.int64(),
     "timestamp": pa.int64(),
     "size": pa.int64(),
@@ -36,27 +36,20 @@ _TYPES: dict[str, pa.DataType] = {
         pa.float64(),
     ),
 }
-_NAMES = tuple(field.name for field in dataclasses.fields(Row))
-TABLE_SCHEMA = pa.schema([pa.field(name, _TYPES.get(name, pa.string())) for name in _NAMES])
-FILE_SCHEMA = pa.schema([field for field in TABLE_SCHEMA if field.name != PARTITION_COLUMN])
+FILE_SCHEMA = pa.schema([pa.field(name, _TYPES.get(name, pa.string())) for name in Row._fields])
+TABLE_SCHEMA = FILE_SCHEMA.append(pa.field(PARTITION_COLUMN, pa.string()))
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:
-    """Rows of one day as the columns of a data file."""
-    columns = {
-        field.name: pa.array([_plain(getattr(row, field.name)) for row in rows], field.type)
-        for field in FILE_SCHEMA
-    }
-    return pa.table(columns, schema=FILE_SCHEMA)
+    """Rows as the columns of a data file."""
+    columns = zip(*rows, strict=True) if rows else ((),) * len(FILE_SCHEMA)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, FILE_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=FILE_SCHEMA)
 
 
 def to_row(record: Mapping[str, Any]) -> Row:
-    """The inverse: a row from a record of all columns."""
-    fields = dict(record)
+    """The inverse: a row from a record of all its columns; those of the table beside them are left."""
+    fields = {name: record[name] for name in Row._fields}
     fields["disposition"] = Disposition(fields["disposition"])
     fields["reasons"] = tuple(fields["reasons"] or ())
     return Row(**fields)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

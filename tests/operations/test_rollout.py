@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class Sessions:
                 "valid": number < successes,
                 "trust": "internal",
             }
-            rows.append(asdict(row(self._count, **{**changes, **facts})))
+            rows.append(row(self._count, **{**changes, **facts})._asdict())
         self._version += 1
         self._store.write(lambda c: counters.apply(c, self._version, rows, {}))
 

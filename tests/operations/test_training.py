@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,15 +45,13 @@ def model(tmp_path: Path) -> ModelSettings:
 def fill(store: Database, count: int, successes: int, *, start: int = 0) -> None:
     version = store.read(counters.cursor) + 1
     rows: list[dict[str, Any]] = [
-        asdict(
-            row(
-                start + number,
-                model="m",
-                success=number < successes,
-                disposition="accepted" if number < successes else "rejected",
-                event_time=NOW - timedelta(seconds=60),
-            )
-        )
+        row(
+            start + number,
+            model="m",
+            success=number < successes,
+            disposition="accepted" if number < successes else "rejected",
+            event_time=NOW - timedelta(seconds=60),
+        )._asdict()
         for number in range(count)
     ]
     offsets = {"c:execution.completed:0": start + count}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable
 from datetime import timedelta
@@ -109,4 +108,4 @@ def only(rows: Iterable[Row], **recipe: Any) -> Example:
 
 def changed(found: Row, **changes: Any) -> Row:
     """The row with other facts."""
-    return dataclasses.replace(found, **changes)
+    return found._replace(**changes)

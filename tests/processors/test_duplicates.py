@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,8 +82,8 @@ def test_a_duplicate_keeps_its_place_and_loses_its_text() -> None:
     seen = Seen(WINDOW)
     first, second = rows([("a", 1), ("a", 2)])
     assert seen.judge(first) == first
-    assert seen.judge(second) == dataclasses.replace(
-        second, disposition=Disposition.DUPLICATE, reasons=("duplicate",), content=None, pii=None
+    assert seen.judge(second) == second._replace(
+        disposition=Disposition.DUPLICATE, reasons=("duplicate",), content=None, pii=None
     )
 
 
@@ -93,11 +91,11 @@ def test_tenant_source_and_id_make_the_identity() -> None:
     seen = Seen(WINDOW)
     same = row(0, timestamp=1)
     others = [
-        dataclasses.replace(same, tenant="x"),
-        dataclasses.replace(same, source="x"),
-        dataclasses.replace(same, id="x"),
-        dataclasses.replace(same, id=None),
-        dataclasses.replace(same, id=None),
+        same._replace(tenant="x"),
+        same._replace(source="x"),
+        same._replace(id="x"),
+        same._replace(id=None),
+        same._replace(id=None),
     ]
     assert [seen.judge(each).disposition for each in [same, *others]] == ["accepted"] * 6
-    assert seen.judge(dataclasses.replace(same, type="other")).disposition == "duplicate"
+    assert seen.judge(same._replace(type="other")).disposition == "duplicate"

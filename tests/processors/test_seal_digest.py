@@ -6,7 +6,6 @@ feedback; outliers are really dropped and the cap on own output is active.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pickle
@@ -118,7 +117,7 @@ def reworded(row: Row) -> Row:
     turn = content["messages"][-1 if row.feedback else 2]
     arguments = turn["tool_calls"][0]["arguments"]
     turn["tool_calls"][0]["arguments"] = {name: text[::-1] for name, text in arguments.items()}
-    return dataclasses.replace(row, content=json.dumps(content))
+    return row._replace(content=json.dumps(content))
 
 
 def rows_by_id(window: SealedWindow) -> dict[str, Row]:
@@ -142,7 +141,7 @@ def test_other_facts_of_a_selected_row_are_another_dataset(
     window: SealedWindow, change: dict[str, Any]
 ) -> None:
     name = next(e.row_id for e in window.sealed.examples if e.adapter_digest and not e.label_row)
-    changed = dataclasses.replace(rows_by_id(window)[name], **change)
+    changed = rows_by_id(window)[name]._replace(**change)
     assert digest_with(window, changed) != window.sealed.digest
 
 
@@ -153,7 +152,7 @@ def test_rows_that_were_left_out_can_change_without_a_trace(window: SealedWindow
     outside = min(idle, key=lambda row: row.event_time or 0)
     beyond = next(row for row in idle if row.offset >= window.offsets[place(row)])
     for row in (rejected, outside, beyond):
-        assert digest_with(window, dataclasses.replace(row, content="{}")) == window.sealed.digest
+        assert digest_with(window, row._replace(content="{}")) == window.sealed.digest
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"min_examples": 99}, {"golden_size": 7}], ids=str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -96,7 +95,7 @@ def test_counting_step_by_step_agrees_with_a_recount(tmp_path: Path) -> None:
 
 def test_a_commit_that_was_counted_is_refused(tmp_path: Path) -> None:
     store = database(tmp_path)
-    rows = [asdict(row(0, model="m"))]
+    rows = [row(0, model="m")._asdict()]
     assert store.write(lambda c: counters.apply(c, 3, rows, {}))
     assert not store.write(lambda c: counters.apply(c, 3, rows, {}))
     assert not store.write(lambda c: counters.apply(c, 2, rows, {}))
@@ -108,18 +107,16 @@ def test_sessions_are_the_unit_and_mixed_ones_count_in_no_arm(tmp_path: Path) ->
     rollout = store.write(lambda c: canary(c, "1.0.0")).id
 
     def run(session: str, arm: str, *, success: bool, offset: int) -> dict[str, Any]:
-        return asdict(
-            row(
-                offset,
-                model="m",
-                arm=arm,
-                rollout_id=rollout,
-                session=session,
-                success=success,
-                valid=True,
-                trust="internal",
-            )
-        )
+        return row(
+            offset,
+            model="m",
+            arm=arm,
+            rollout_id=rollout,
+            session=session,
+            success=success,
+            valid=True,
+            trust="internal",
+        )._asdict()
 
     rows = [
         run("one", "candidate", success=True, offset=0),
@@ -143,7 +140,7 @@ def test_sessions_are_the_unit_and_mixed_ones_count_in_no_arm(tmp_path: Path) ->
 def test_recent_failures_count_by_event_time(tmp_path: Path) -> None:
     store = database(tmp_path)
     rows = [
-        asdict(row(i, model="m", success=i % 2 == 0, event_time=NOW + timedelta(seconds=60 * i)))
+        row(i, model="m", success=i % 2 == 0, event_time=NOW + timedelta(seconds=60 * i))._asdict()
         for i in range(10)
     ]
     store.write(lambda c: counters.apply(c, 0, rows, {}))

@@ -79,7 +79,7 @@ def select(
 
 
 def _covered(row: Row, offsets: Mapping[str, int]) -> bool:
-    return row.offset < offsets.get(f"{row.cluster}:{row.topic}:{row.partition}", 0)
+    return row.offset < offsets.get(row.partition_key, 0)
 
 
 def _window_start(runs: Sequence[Row], recipe: Recipe) -> datetime | None:
