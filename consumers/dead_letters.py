@@ -90,6 +90,11 @@ class DeadLetters:
         )
 
 
+def stage_of(_code: str | None) -> str:
+    """Kafka Connect's name of the stage that refused a record."""
+    return "VALUE_CONVERTER"
+
+
 def _identity(record: Record, row: Row) -> str:
     return f"{row.cluster}-{record.topic}-{record.partition}-{record.offset}"
 

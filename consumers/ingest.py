@@ -1,41 +1,42 @@
 """The ingest loop: aiokafka to the ledger, every record exactly one row.
 
-The ledger's offsets are the truth; Kafka's committed ones are advice for lag tools. On assignment the
-consumer seeks to the ledger's offsets before anything is awaited, since any await before the seek
-leaks records from the committed position. On revocation what is not committed is dropped: the next
-owner reads it again.
+While one batch is made durable, the next is decided. On revocation what is decided is committed
+within a budget, or dropped: the next owner reads it again. A sink that stalls pauses the partitions,
+and the member stays in its group.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
 
+from consumers.assignment import Assignment, Bounds
 from consumers.dead_letters import DeadLetters
+from consumers.flush import Flusher, Waiting
+from consumers.guard import DeadLetterGuard
+from consumers.report import report
 from consumers.settings import IngestSettings
 from operations.ingest_batch import Fault, IngestBatch
-from schemas.errors import Code, NotReady, Unrecoverable
-from schemas.records import Record, TopicPartition
-from schemas.rows import Row
+from operations.stop_partitions import StopPartitions
+from producers.connection import KafkaConnection
+from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
+from schemas.records import Record, TopicPartition, partition_key
 from schemas.telemetry import Meter, Metric
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Buffer:
-    """What was decided and is not committed."""
-
-    pairs: list[tuple[Record, Row]] = field(default_factory=list)
-    next_offset: int = 0
+_PATIENCE = 1.0
+"""Seconds that reading waits for a commit before its partitions are paused."""
+_LOOK_SECONDS = 5.0
+_IDLE_SECONDS = 30.0
+_REPORT_SECONDS = 0.5
 
 
 class IngestLoop:
@@ -43,42 +44,43 @@ class IngestLoop:
 
     def __init__(
         self,
-        bootstrap: str,
+        connection: KafkaConnection,
         topics: Sequence[str],
         settings: IngestSettings,
         batch: IngestBatch,
         dead_letters: DeadLetters,
+        stops: StopPartitions,
         meter: Meter,
+        *,
+        bounds: Bounds | None = None,
         fault: Fault = lambda _step: None,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._connection = connection
         self._topics = list(topics)
         self._settings = settings
         self._batch = batch
-        self._dead_letters = dead_letters
+        self._stops = stops
+        self._bounds = bounds or Bounds()
         self._meter = meter
-        self._fault = fault
-        self._buffers: dict[TopicPartition, _Buffer] = {}
-        self._since: float | None = None
-        self._lock = asyncio.Lock()
+        self._guard = DeadLetterGuard(settings.dead_letters, meter)
+        self._flusher = Flusher(batch, dead_letters, self._tell_kafka, meter, fault)
+        self._waiting = Waiting()
+        self._moving = asyncio.Lock()
         self._consumer: Any = None
+        self._assignment: Any = None
         self._failure: Exception | None = None
+        self._pressed = False
+        self._looked = self._flushed = self._reported = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop` is set, then commit what is decided.
+        """Read until `stop` is set or the bounds are reached, then commit what is decided.
 
-        Raises NotReady(NO_BROKER), Unrecoverable(OFFSET_OUT_OF_RANGE) or what the ledger raises.
+        Raises NotReady(NO_BROKER), Halted(TOO_MANY_DEAD_LETTERS), Unrecoverable(OFFSET_OUT_OF_RANGE)
+        when no partition is left to read, or what the ledger raises.
         """
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            group_id=self._settings.group,
-            group_instance_id=self._settings.member_id,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=self._settings.heartbeat_ms,
-            max_partition_fetch_bytes=32 * 1024 * 1024,
+        self._consumer = self._build()
+        self._assignment = Assignment(
+            self._consumer, self._batch, self._stops, self._bounds, self._meter
         )
         self._consumer.subscribe(self._topics, listener=_Listener(self))
         try:
@@ -89,79 +91,174 @@ class IngestLoop:
         finally:
             await self._consumer.stop()
 
+    def _build(self) -> AIOKafkaConsumer:
+        # The assignor keeps what it assigned last in its class: one class a member.
+        sticky = type("Sticky", (StickyPartitionAssignor,), {})
+        return AIOKafkaConsumer(
+            **self._connection.options(),
+            group_id=self._settings.group,
+            group_instance_id=self._settings.member_id,
+            partition_assignment_strategy=(sticky,),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.heartbeat_ms,
+            max_partition_fetch_bytes=32 * 1024 * 1024,
+        )
+
     def _reason(self, error: KafkaError) -> Exception:
         """Why reading ended. What the listener met comes first: reading only trips over it."""
         cause = self._failure or error
-        if isinstance(cause, OffsetOutOfRangeError):
-            return Unrecoverable(Code.OFFSET_OUT_OF_RANGE, _out_of_range(cause))
         if isinstance(cause, KafkaError):
-            return NotReady(Code.NO_BROKER, f"{self._bootstrap}: {cause!r}")
+            return NotReady(Code.NO_BROKER, f"{self._connection}: {cause!r}")
         return cause
 
     async def _read(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+        while not (stop.is_set() or self._assignment.finished):
             if self._failure is not None:
                 raise self._failure
-            fetched = await self._consumer.getmany(
+            self._take(await self._poll())
+            async with self._moving:
+                await self._flush_if_due()
+                await self._look_at_stopped()
+            self._report()
+        async with self._moving:
+            await self._drain()
+        if self._assignment.finished and self._assignment.stopped:
+            raise Unrecoverable(Code.OFFSET_OUT_OF_RANGE, self._stopped())
+
+    def _stopped(self) -> str:
+        found = self._assignment.stopped.items()
+        return ", ".join(f"{tp.topic}[{tp.partition}] at {s.next_offset}" for tp, s in found)
+
+    async def _poll(self) -> Mapping[KafkaPartition, Sequence[Any]]:
+        try:
+            found: Mapping[KafkaPartition, Sequence[Any]] = await self._consumer.getmany(
                 timeout_ms=100, max_records=self._settings.poll_records
             )
-            async with self._lock:
-                for partition, records in fetched.items():
-                    await self._take(TopicPartition(*partition), records)
-                if self._due():
-                    await self._flush()
-            self._report_lag()
-        async with self._lock:
-            await self._flush()
+        except OffsetOutOfRangeError as error:
+            async with self._moving:
+                for partition, offset in error.args[0].items():
+                    if TopicPartition(*partition) in self._assignment.reading:
+                        await self._assignment.stop(TopicPartition(*partition), offset)
+                await self._anything_left()
+            return {}
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("ingest.poll_failed", reason=repr(error))
+            await asyncio.sleep(_PATIENCE)
+            return {}
+        return found
 
-    async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
-        """Decide a partition's records, unless it was taken away while they were on their way."""
-        buffer = self._buffers.get(tp)
-        if buffer is None:
-            return
-        plain = [_record(record) for record in records if record.offset >= buffer.next_offset]
-        if not plain:
-            return
-        # In a thread: the first time it reads back from the ledger what was seen of the partition.
-        rows = await asyncio.to_thread(self._batch.decide, plain)
-        buffer.pairs.extend(zip(plain, rows, strict=True))
-        buffer.next_offset = plain[-1].offset + 1
-        self._since = self._since or time.monotonic()
+    def _take(self, fetched: Mapping[KafkaPartition, Sequence[Any]]) -> None:
+        """Decide records, but those of partitions that were taken away while they were on their way."""
+        for partition, found in fetched.items():
+            tp = TopicPartition(*partition)
+            progress = self._assignment.reading.get(tp)
+            if progress is None or tp in self._assignment.done:
+                continue
+            end = self._assignment.limit(tp)
+            records = [
+                _record(record)
+                for record in found
+                if record.offset >= progress.next_offset and (end is None or record.offset < end)
+            ]
+            if records:
+                rows = self._batch.decide(records)
+                self._guard.see(rows)
+                self._waiting.add(tp, records, rows)
+                progress.next_offset = records[-1].offset + 1
+                progress.last_record = records[-1].timestamp / 1000
+            if end is not None and found and found[-1].offset + 1 >= end:
+                self._assignment.finish(tp)
 
     def _due(self) -> bool:
-        if self._since is None:
-            return False
-        waiting = sum(len(buffer.pairs) for buffer in self._buffers.values())
-        old = time.monotonic() - self._since >= self._settings.flush_seconds
-        return old or waiting >= self._settings.flush_rows
+        waiting = self._waiting
+        if waiting.since is None:
+            return time.monotonic() - self._flushed >= _IDLE_SECONDS
+        return (
+            time.monotonic() - waiting.since >= self._settings.flush_seconds
+            or len(waiting.rows) >= self._settings.flush_rows
+            or waiting.size >= self._settings.flush_bytes
+        )
+
+    async def _flush_if_due(self) -> None:
+        if not self._flusher.busy:
+            await self._settle()
+        if not self._due():
+            return
+        if not await self._flusher.wait(_PATIENCE):
+            self._press(pressed=True)
+            return
+        await self._settle()
+        self._press(pressed=False)
+        await self._flush()
 
     async def _flush(self) -> None:
-        """Commit what is buffered; the steps of `operations.ingest_batch.STEPS`."""
-        full = {tp: buffer for tp, buffer in self._buffers.items() if buffer.pairs}
-        if not full:
-            return
-        pairs = [pair for buffer in full.values() for pair in buffer.pairs]
-        offsets = {tp: buffer.next_offset for tp, buffer in full.items()}
-        self._fault("decided")
-        await self._dead_letters.send(pairs)
-        self._fault("dead_letters_sent")
+        """Begin to commit what is decided."""
+        self._flushed = time.monotonic()
+        waiting, self._waiting = self._waiting, Waiting()
+        waiting.offsets.update(await self._assignment.positions())
+        if waiting.offsets:
+            self._flusher.start(waiting)
+
+    async def _settle(self) -> None:
+        """The end of the last commit. One that was fenced drops what is decided and seeks again."""
         try:
-            await asyncio.to_thread(self._batch.commit, [row for _, row in pairs], offsets)
+            await self._flusher.settle()
         except NotReady as error:
             if error.code is not Code.LEDGER_FENCED:
                 raise
             log.warning("ingest.fenced", detail=error.detail)
-            await self.assigned(list(self._consumer.assignment()))  # drop the buffer, seek again
-            return
-        self._fault("committed")
-        for buffer in full.values():
-            buffer.pairs.clear()
-        self._since = None
-        self._meter.set(Metric.INGEST_LAST, time.time())
-        await self._tell_kafka(offsets)
-        self._fault("offsets_returned")
+            await self._place(self._consumer.assignment())
 
-    async def _tell_kafka(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _drain(self) -> None:
+        """Commit what is decided, in the time that is left; drop the rest. Raises what a user can mend."""
+        try:
+            async with asyncio.timeout(self._settings.revoke_seconds):
+                await self._flusher.settle()
+                await self._flush()
+                await self._flusher.settle()
+        except (NotReady, TimeoutError) as error:
+            log.warning("ingest.dropped", reason=repr(error))
+            self._flusher.give_up()
+        self._waiting = Waiting()
+
+    def _press(self, *, pressed: bool) -> None:
+        """Pause while the sink stalls; read on when it moves."""
+        if pressed == self._pressed:
+            return
+        self._pressed = pressed
+        (self._assignment.pause if pressed else self._assignment.resume)()
+        held = len(self._assignment.reading) if pressed else 0
+        self._meter.set(Metric.PAUSED_PARTITIONS, held)
+        log.warning("ingest.paused" if pressed else "ingest.resumed", partitions=held)
+
+    async def _look_at_stopped(self) -> None:
+        """Read a stopped partition on once its gap was accepted."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if await self._assignment.has_moved():
+            await self._drain()
+            await self._place(self._consumer.assignment())
+
+    async def _anything_left(self) -> None:
+        """Raises Unrecoverable(OFFSET_OUT_OF_RANGE) when all partitions of all members are stopped."""
+        if not self._assignment.stopped or self._assignment.reading:
+            return
+        every = {
+            partition_key(self._batch.cluster, topic, partition)
+            for topic in self._topics
+            for partition in self._consumer.partitions_for_topic(topic) or ()
+        }
+        noted = await asyncio.to_thread(self._stops.keys)
+        if every <= noted:
+            raise Unrecoverable(Code.OFFSET_OUT_OF_RANGE, self._stopped())
+
+    async def _tell_kafka(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Advice for lag tools; losing it, or the partition, costs nothing."""
         try:
             await self._consumer.commit({KafkaPartition(*tp): o for tp, o in offsets.items()})
@@ -169,81 +266,70 @@ class IngestLoop:
             log.info("ingest.offsets_not_committed", reason=type(error).__name__)
 
     async def assigned(self, partitions: Iterable[KafkaPartition]) -> None:
-        """Claim the partitions and seek, before anything is awaited."""
-        mine = [TopicPartition(*partition) for partition in partitions]
-        known = self._batch.claim(mine)
-        unknown = []
-        for tp, offset in known.items():
-            self._consumer.seek(KafkaPartition(*tp), offset or 0)
-            if offset is None:  # its log may begin later than at 0: looked up before it is fetched
-                self._consumer.pause(KafkaPartition(*tp))
-                unknown.append(tp)
-        self._buffers = {tp: _Buffer(next_offset=known[tp] or 0) for tp in mine}
-        self._since = None
-        self._meter.count(Metric.REBALANCES)
-        self._meter.set(Metric.INGEST_PARTITIONS, len(mine))
-        log.info("ingest.assigned", partitions=len(mine))
-        await self._to_the_start(unknown)
+        """Hold these partitions, and no others."""
+        held = list(partitions)
+        self._assignment.hold(held)
+        async with self._moving:
+            self._meter.count(Metric.REBALANCES)
+            await self._place(held)
+            log.info("ingest.assigned", partitions=len(held))
 
-    async def _to_the_start(self, partitions: Sequence[TopicPartition]) -> None:
-        """Partitions that the ledger does not know are read from their first record."""
-        if not partitions:
-            return
-        kafka = [KafkaPartition(*tp) for tp in partitions]
-        starts = await self._consumer.beginning_offsets(kafka)
-        for partition in kafka:
-            self._consumer.seek(partition, starts[partition])
-            self._consumer.resume(partition)
+    async def _place(self, partitions: Iterable[KafkaPartition]) -> None:
+        held = list(partitions)
+        self._assignment.drop()
+        self._waiting, self._pressed = Waiting(), False
+        try:
+            self._flusher.give_up()
+            await self._flusher.settle()
+        except NotReady as error:
+            log.info("ingest.dropped", reason=str(error))
+        await self._assignment.take(held)
+        await self._anything_left()
 
     async def revoked(self) -> None:
-        """Drop what is not committed."""
-        async with self._lock:
-            self._buffers = {}
-            self._since = None
+        """Commit what is decided, or drop it; nothing more is taken meanwhile."""
+        self._assignment.reading = {}
+        async with self._moving:
+            await self._drain()
+            self._assignment.drop()
 
     def fail(self, error: Exception) -> None:
         """End `run` with this error: it would hold partitions that it does not read."""
         self._failure = error
 
-    def _report_lag(self) -> None:
-        lag: dict[str, int] = {}
-        for tp, buffer in self._buffers.items():
-            end = self._consumer.highwater(KafkaPartition(*tp))
-            uncommitted = len(buffer.pairs)
-            behind = max((end or 0) - buffer.next_offset, 0) + uncommitted if end else uncommitted
-            lag[tp.topic] = lag.get(tp.topic, 0) + behind
-        for topic, behind in lag.items():
-            self._meter.set(Metric.INGEST_LAG, behind, topic=topic)
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now - self._reported >= _REPORT_SECONDS:
+            self._reported = now
+            report(self._meter, self._consumer, self._assignment, self._waiting, self._flusher)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """aiokafka logs what a listener raises and goes on; ingest must not."""
+
     def __init__(self, loop: IngestLoop) -> None:
         self._loop = loop
 
     async def on_partitions_revoked(self, _revoked: Iterable[KafkaPartition]) -> None:
-        await self._loop.revoked()
+        try:
+            await self._loop.revoked()
+        except LorikeetError as error:
+            self._loop.fail(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
         try:
             await self._loop.assigned(assigned)
-        except Exception as error:  # noqa: BLE001 - aiokafka would log it and go on
+        except Exception as error:  # noqa: BLE001 - whatever it is
             self._loop.fail(error)
 
 
 def _record(record: Any) -> Record:
     return Record(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        timestamp=record.timestamp,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
     )
-
-
-def _out_of_range(error: OffsetOutOfRangeError) -> str:
-    partitions = error.args[0] if error.args else {}
-    if isinstance(partitions, dict):
-        return ", ".join(f"{tp.topic}[{tp.partition}] at {o}" for tp, o in partitions.items())
-    return str(partitions)

@@ -13,6 +13,17 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class DeadLetterSettings(_Part):
+    """When dead letters are too many."""
+
+    limit: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of dead letters among the last records above which the alert fires."""
+    window: Annotated[int, Field(ge=100)] = 1_000
+    """How many of the last records count."""
+    stop: bool = False
+    """End ingest with exit code 3 above the limit, before the topic is eaten."""
+
+
 class IngestSettings(_Part):
     """How ingest reads and when it commits."""
 
@@ -20,8 +31,10 @@ class IngestSettings(_Part):
     """Kafka consumer group."""
     member_id: str | None = None
     """Static member: keeps its partitions over a restart within the session timeout."""
-    flush_rows: Annotated[int, Field(ge=1)] = 2_000
+    flush_rows: Annotated[int, Field(ge=1)] = 5_000
     """Rows after which a commit is due."""
+    flush_bytes: Annotated[int, Field(ge=1)] = 32 * 1024 * 1024
+    """Bytes of events after which a commit is due; twice as much is held at most, and one fetch."""
     flush_seconds: Seconds = 1.0
     """Age of the oldest uncommitted row after which a commit is due."""
     poll_records: Annotated[int, Field(ge=1)] = 500
@@ -30,6 +43,9 @@ class IngestSettings(_Part):
     """Silence after which the group gives a member's partitions away."""
     heartbeat_ms: Annotated[int, Field(ge=100)] = 1_000
     """Heartbeat interval; also how soon a rebalance is noticed."""
+    revoke_seconds: Seconds = 5.0
+    """Time for a last commit when partitions are taken away, and at the end; then it is dropped."""
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
 
 
 class ControlSettings(_Part):

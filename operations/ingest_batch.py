@@ -6,14 +6,15 @@ The consumer may hand over records in any batches: rows are decided one by one, 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
 from schemas.events import INPUT_TYPES
-from schemas.records import Record, TopicPartition
-from schemas.rows import Disposition, Row
+from schemas.records import Record, TopicPartition, partition_key
+from schemas.rows import Row
 from schemas.telemetry import Meter, Metric
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 
@@ -40,24 +41,53 @@ class IngestBatch:
         self._curator = Curator(cluster, policy)
         self._seen: dict[TopicPartition, Seen] = {}
 
+    @property
+    def cluster(self) -> str:
+        """The Kafka cluster's id."""
+        return self._cluster
+
+    def key(self, tp: TopicPartition) -> str:
+        """The claimed partition's key in the ledger."""
+        return self._writer.key(tp)
+
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Hold these partitions from now on; where each has to be read from (None: its start).
 
-        What was seen of them is forgotten: it is read from the ledger again when it is needed.
+        What was seen of them is read back from the ledger, which may take a second: call it in a
+        thread.
         """
-        self._seen.clear()
-        return self._writer.claim(partitions)
+        claimed = self._writer.claim(partitions)
+        self._seen = {tp: Seen(self._policy.dedupe_window_ms) for tp in claimed}
+        for tp, offset in claimed.items():
+            if offset is not None:
+                self._seen[tp].load(self._reader.identities(self._cluster, tp))
+        return claimed
+
+    def moved(self, claimed: Mapping[TopicPartition, int | None]) -> bool:
+        """Whether somebody else has moved one of these partitions since it was claimed."""
+        offsets = self._reader.offsets()
+        return any(
+            offsets.get(self.key(tp)) != offset or self._anew(tp) in offsets
+            for tp, offset in claimed.items()
+        )
+
+    def _anew(self, tp: TopicPartition) -> str:
+        """The key of the topic that comes after the claimed one under its name."""
+        return partition_key(self._cluster, *tp, self._writer.incarnation(tp) + 1)
+
+    def accept_gap(
+        self, tp: TopicPartition, start: int, *, anew: bool, note: Mapping[str, str]
+    ) -> None:
+        """See `DeltaLedgerWriter.accept_gap`."""
+        self._writer.accept_gap(tp, start, anew=anew, note=note)
 
     def decide(self, records: Sequence[Record]) -> list[Row]:
-        """The rows of one partition's next records, in order."""
+        """The rows of one claimed partition's next records, in order."""
         if not records:
             return []
         tp = records[0].topic_partition
-        seen = self._seen.get(tp)
-        if seen is None:
-            seen = self._seen[tp] = Seen(self._policy.dedupe_window_ms)
-            seen.load(self._reader.identities(self._cluster, tp))
-        return [seen.judge(self._curator.row(record)) for record in records]
+        seen, incarnation = self._seen[tp], self._writer.incarnation(tp)
+        return [seen.judge(self._curator.row(record, incarnation)) for record in records]
 
     def commit(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         """Make rows and next offsets durable together. Raises NotReady(LEDGER_FENCED)."""
@@ -65,11 +95,9 @@ class IngestBatch:
         self._writer.append(rows, offsets)
         self._meter.observe(Metric.INGEST_COMMIT, time.perf_counter() - started)
         self._meter.observe(Metric.INGEST_BATCH, len(rows))
-        for row in rows:
-            kind = _known(row.type)
-            self._meter.count(Metric.EVENTS, type=kind, disposition=str(row.disposition))
-            if row.disposition is Disposition.DEAD_LETTER:
-                self._meter.count(Metric.DEAD_LETTERS, code=row.error_code or "")
+        found = Counter((_known(row.type), str(row.disposition)) for row in rows)
+        for (kind, disposition), count in found.items():
+            self._meter.count(Metric.EVENTS, count, type=kind, disposition=disposition)
 
 
 def _known(kind: str | None) -> str:

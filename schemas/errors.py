@@ -4,6 +4,7 @@
     ├── InvalidEvent     the record is at fault: it becomes a dead letter, never a crash
     ├── NotReady         the world is at fault for now: wait and try again
     └── Unrecoverable    a person has to act: stop, exit code 2
+        └── Halted       a guard stopped the work on purpose: exit code 3
 
 Each code says what is wrong and what to do. Codes appear in logs, API answers, metrics, ledger rows
 and on the command line; they never change their meaning.
@@ -77,7 +78,7 @@ class Code(Enum):
     OFFSET_OUT_OF_RANGE = (
         "E7204",
         "the ledger's offset is outside the topic's log",
-        "records were lost or the topic was made anew; raise retention, or start a new ledger",
+        "records were lost or the topic was made anew: lorikeet ledger accept-gap",
     )
 
     # E73xx  datasets
@@ -135,6 +136,17 @@ class Code(Enum):
     PUBLISH_FAILED = ("E7803", "an event could not be published", "nothing: it is tried again")
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
 
+    TOO_MANY_DEAD_LETTERS = (
+        "E7805",
+        "too many records cannot be read",
+        "mend their producer or ingest.dead_letters.limit; what tripped it is read again",
+    )
+    BAD_RANGE = (
+        "E7806",
+        "a place in the topics is not understood",
+        "beginning, now, an RFC 3339 time, or a JSON file {topic:partition: offset}",
+    )
+
     # E79xx  the rest
     BAD_IMPORT = ("E7902", "a file to import cannot be read", "compare it with docs/imports.md")
 
@@ -182,3 +194,7 @@ class NotReady(LorikeetError):
 
 class Unrecoverable(LorikeetError):
     """A person has to act: stop with exit code 2."""
+
+
+class Halted(Unrecoverable):
+    """A guard stopped the work on purpose: exit code 3, so that nobody starts it again blindly."""

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Literal, Protocol
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_WAIT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
 _SLOW = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0)
 _SIZES = (1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0)
 
@@ -41,7 +42,15 @@ class Metric(Enum):
         ("type", "disposition"),
     )
     DEAD_LETTERS = Spec(
-        "lorikeet_dead_letters_total", "counter", "Records that could not be read.", ("code",)
+        "lorikeet_dead_letters_total",
+        "counter",
+        "Records that could not be read, by error code and by the stage that refused them.",
+        ("code", "stage"),
+    )
+    DEAD_LETTER_SHARE = Spec(
+        "lorikeet_ingest_dead_letter_ratio",
+        "gauge",
+        "Dead letters among the last records, unknown types left out.",
     )
     INGEST_COMMIT = Spec(
         "lorikeet_ingest_commit_seconds",
@@ -57,6 +66,42 @@ class Metric(Enum):
         "gauge",
         "Records in the log that are not in the ledger yet.",
         ("topic",),
+    )
+    COMMIT_FAILURES = Spec(
+        "lorikeet_ingest_commit_failures_total",
+        "counter",
+        "Flushes that have to be tried again.",
+        ("code",),
+    )
+    EVENT_TO_DURABLE = Spec(
+        "lorikeet_ingest_event_to_durable_seconds",
+        "histogram",
+        "From Kafka's timestamp of a commit's oldest record to the commit's return.",
+        buckets=_WAIT,
+    )
+    INGEST_LAG_SECONDS = Spec(
+        "lorikeet_ingest_lag_seconds",
+        "gauge",
+        "Age of the oldest record that is known not to be in the ledger, by Kafka's timestamp.",
+        ("topic",),
+    )
+    BUFFER_BYTES = Spec(
+        "lorikeet_ingest_buffer_bytes", "gauge", "Events decided and not committed."
+    )
+    PAUSED_PARTITIONS = Spec(
+        "lorikeet_ingest_paused_partitions",
+        "gauge",
+        "Partitions that wait because commits are slower than reading.",
+    )
+    STOPPED_PARTITIONS = Spec(
+        "lorikeet_ingest_stopped_partitions",
+        "gauge",
+        "Partitions that wait for a person: their stored offset lies outside the log.",
+    )
+    LAST_RECORD = Spec(
+        "lorikeet_ingest_last_record_timestamp_seconds",
+        "gauge",
+        "Kafka's timestamp of the last record decided.",
     )
     INGEST_LAST = Spec(
         "lorikeet_ingest_last_commit_timestamp_seconds",

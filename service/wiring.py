@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from consumers.assignment import Bounds
 from consumers.dead_letters import DeadLetters
 from consumers.ingest import IngestLoop
 from consumers.kafka import KafkaPublishedEvents, input_topics
@@ -30,7 +31,9 @@ from operations.roll_back import RollBack
 from operations.run_attempt import RunAttempt
 from operations.run_job import RunJob, Steps
 from operations.seal_dataset import SealDataset
+from operations.stop_partitions import StopPartitions
 from operations.validate_adapter import ValidateAdapter
+from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
 from schemas.errors import Code, Unrecoverable
 from schemas.telemetry import Meter
@@ -199,16 +202,20 @@ class Wiring:
             self.meter,
         )
 
-    def ingest_loop(self, cluster: str, producer: KafkaProducer) -> IngestLoop:
+    def ingest_loop(
+        self, cluster: str, producer: KafkaProducer, bounds: Bounds | None = None
+    ) -> IngestLoop:
         """The consumer that drives ingest."""
         prefix = self.settings.kafka.prefix
         return IngestLoop(
-            self.bootstrap,
+            KafkaConnection(self.bootstrap),
             input_topics(prefix),
             self.settings.ingest,
             self.ingest_batch(cluster),
             DeadLetters(producer, prefix, self.objects),
+            StopPartitions(self.database),
             self.meter,
+            bounds=bounds,
         )
 
     def models(self) -> dict[tuple[str, str], Any]:

@@ -16,11 +16,14 @@ from consumers.ingest import IngestLoop
 from consumers.kafka import cluster_id, input_topics
 from consumers.settings import IngestSettings
 from operations.ingest_batch import IngestBatch
+from operations.stop_partitions import StopPartitions
 from processors.curation.policy import CurationPolicy
+from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from schemas.rows import Row
 from schemas.telemetry import NoMeter
 from stores.artifacts.objects import ObjectFolder
+from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests.support import event, execution
 
@@ -74,7 +77,17 @@ def loop_of(
     )
     letters = DeadLetters(KafkaProducer(broker), prefix, ObjectFolder(f"file://{ledger}-objects"))
     group = settings.model_copy(update={"group": f"{prefix}ingest"})
-    return IngestLoop(broker, input_topics(prefix), group, batch, letters, NoMeter(), **more)
+    stops = StopPartitions(Database(f"sqlite:///{ledger}-control.db"))
+    return IngestLoop(
+        KafkaConnection(broker),
+        input_topics(prefix),
+        group,
+        batch,
+        letters,
+        stops,
+        NoMeter(),
+        **more,
+    )
 
 
 async def ingest(

@@ -39,13 +39,17 @@ class Curator:
         self._policy = policy
         self._redactor = Redactor(policy.identifiers)
 
-    def row(self, record: Record) -> Row:
-        """The row of a record, before duplicates are known. Never raises for what a record holds."""
+    def row(self, record: Record, incarnation: int = 0) -> Row:
+        """The row of a record, before duplicates are known. Never raises for what a record holds.
+
+        `incarnation` says which topic of that name it was read from.
+        """
         try:
             event = decode(record, self._policy.limits)
         except InvalidEvent as error:
             return self._row(
                 record,
+                incarnation=incarnation,
                 disposition=Disposition.DEAD_LETTER,
                 reasons=(error.code.name.lower(),),
                 error_code=error.code.number,
@@ -57,7 +61,7 @@ class Curator:
                 "disposition": Disposition.REVIEW,
                 "reasons": ("redaction_failed", type(error).__name__),
             }
-        return self._row(record, **self._envelope(record, event), **facts)
+        return self._row(record, incarnation=incarnation, **self._envelope(record, event), **facts)
 
     def _row(self, record: Record, **facts: Any) -> Row:
         value = record.value or b""

@@ -79,6 +79,16 @@ leases = Table("leases", metadata, _key("name"), _name("owner"), _int("epoch"), 
 
 ledger_cursor = Table("ledger_cursor", metadata, _key("ledger"), _int("version", -1))
 ledger_offsets = Table("ledger_offsets", metadata, _key("partition_key"), _int("next_offset"))
+ingest_stops = Table(
+    "ingest_stops",
+    metadata,
+    _key("partition_key"),
+    _int("next_offset"),
+    _int("log_start"),
+    _int("log_end"),
+    _name("reason"),
+    _time("since"),
+)
 disposition_counts = Table(
     "disposition_counts",
     metadata,

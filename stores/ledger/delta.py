@@ -93,7 +93,7 @@ class DeltaLedgerWriter:
             partition_by=[PARTITION_COLUMN],
             commit_properties=CommitProperties(
                 app_transactions=[
-                    Transaction(self._transaction_id(tp), offset) for tp, offset in offsets.items()
+                    Transaction(self.key(tp), offset) for tp, offset in offsets.items()
                 ],
                 max_commit_retries=_RETRIES,
             ),
@@ -128,7 +128,7 @@ class DeltaLedgerWriter:
             tp = TopicPartition(row.topic, row.partition)
             stored = self._claimed.get(tp)
             inside = tp in offsets and (stored or 0) <= row.offset < offsets[tp]
-            if not inside or row.partition_key != self._transaction_id(tp):
+            if not inside or row.partition_key != self.key(tp):
                 raise NotReady(Code.LEDGER_FENCED, f"row {row.row_id} is outside the batch")
 
     def _write_file(self, rows: Sequence[Row]) -> AddAction:
@@ -141,7 +141,11 @@ class DeltaLedgerWriter:
 
     def _stored(self, tp: TopicPartition) -> int | None:
         """The partition's next offset on the handle's snapshot."""
-        return self._table.transaction_version(self._transaction_id(tp))
+        return self._table.transaction_version(self.key(tp))
+
+    def key(self, tp: TopicPartition) -> str:
+        """The claimed partition's key."""
+        return partition_key(self._cluster, *tp, self._incarnations[tp])
 
     def _newest(self, tp: TopicPartition) -> int:
         """The newest incarnation of a topic that the ledger knows."""
@@ -149,9 +153,6 @@ class DeltaLedgerWriter:
             if self._table.transaction_version(partition_key(self._cluster, *tp, number)) is None:
                 return number - 1
         raise AssertionError  # pragma: no cover - count has no end
-
-    def _transaction_id(self, tp: TopicPartition) -> str:
-        return partition_key(self._cluster, *tp, self._incarnations[tp])
 
 
 class DeltaLedgerReader:

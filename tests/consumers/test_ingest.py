@@ -14,10 +14,9 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from consumers.kafka import cluster_id, input_topics
 from operations.ingest_batch import STEPS
-from schemas.errors import Code, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.rows import Row
-from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.delta import DeltaLedgerReader
 from tests.consumers_support import QUICK, Message, ingest, loop_of, publish, read_all, structured
 from tests.support import edit, execution, plan
 
@@ -191,26 +190,6 @@ def test_partitions_move_between_members_without_loss(
     places = Counter((row.partition, row.offset) for row in rows)
     assert len(places) == 200
     assert set(places.values()) == {1}
-
-
-def test_a_stored_offset_outside_the_log_stops_with_a_code(
-    tmp_path: Path, broker: str, prefix: str
-) -> None:
-    async def main() -> None:
-        cluster = await cluster_id(broker)
-        from schemas.records import TopicPartition as Place
-        from tests.support import row
-
-        place = Place(f"{prefix}execution.completed", 0)
-        writer = DeltaLedgerWriter(tmp_path, cluster)
-        writer.claim([place])
-        writer.append([row(99, topic=place.topic, cluster=cluster)], {place: 100})
-        await asyncio.wait_for(ingest(broker, prefix, tmp_path, 10**6), 30)
-
-    with pytest.raises(Unrecoverable) as caught:
-        asyncio.run(main())
-    assert caught.value.code is Code.OFFSET_OUT_OF_RANGE
-    assert "execution.completed[0]" in caught.value.detail
 
 
 def test_every_step_of_the_commit_is_passed_in_order(

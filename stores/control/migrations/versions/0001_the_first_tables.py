@@ -174,6 +174,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "ingest_stops",
+        sa.Column("partition_key", sa.String(length=255), nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("log_start", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("log_end", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("reason", sa.String(length=255), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("partition_key"),
+    )
+    op.create_table(
         "ledger_cursor",
         sa.Column("ledger", sa.String(length=255), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="-1", nullable=False),

@@ -1,0 +1,205 @@
+"""The partitions that a member of the group holds: claimed in the ledger, placed, stopped or done.
+
+The ledger's offsets are the truth; Kafka's committed ones are advice for lag tools. Partitions are
+paused before anything is awaited, since any await before the seek leaks records from the committed
+position; they are resumed where the ledger stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import IllegalStateError
+
+from operations.ingest_batch import IngestBatch
+from operations.stop_partitions import StopPartitions
+from schemas.records import TopicPartition
+from schemas.telemetry import Meter, Metric
+from stores.control.stops import Stop
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where reading begins in partitions that the ledger does not know, and where it ends.
+
+    `start` None: at each partition's first record; `until` None: never.
+    """
+
+    start: Mapping[TopicPartition, int] | None = None
+    until: Mapping[TopicPartition, int] | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """A partition that is read: the next offset to decide, Kafka's time of the last one decided (in
+    seconds), and when the log's end was last reached.
+    """
+
+    next_offset: int
+    last_record: float = 0.0
+    caught_up: float = 0.0
+
+
+class Assignment:
+    """What this member reads. Its coroutines are called one at a time."""
+
+    def __init__(
+        self, consumer: Any, batch: IngestBatch, stops: StopPartitions, bounds: Bounds, meter: Meter
+    ) -> None:
+        """`consumer` is aiokafka's."""
+        self._consumer = consumer
+        self._batch = batch
+        self._stops = stops
+        self._bounds = bounds
+        self._meter = meter
+        self._claimed: dict[TopicPartition, int | None] = {}
+        self._taken = False
+        self.reading: dict[TopicPartition, Progress] = {}
+        self.stopped: dict[TopicPartition, Stop] = {}
+        self.done: set[TopicPartition] = set()
+
+    async def take(self, partitions: Iterable[KafkaPartition]) -> None:
+        """Claim partitions, and read each from where the ledger stands."""
+        kafka = list(partitions)
+        self.hold(kafka)
+        self.drop()
+        places = [TopicPartition(*partition) for partition in kafka]
+        self._claimed = await asyncio.to_thread(self._batch.claim, places)
+        if kafka:
+            starts = await self._consumer.beginning_offsets(kafka)
+            ends = await self._consumer.end_offsets(kafka)
+            stops = await asyncio.to_thread(self._stops.known, self._keys())
+            for tp, offset in self._claimed.items():
+                key = KafkaPartition(*tp)
+                known = stops.get(self._batch.key(tp))
+                await self._place(tp, offset, starts[key], ends[key], known)
+        self._taken = True
+        self._report()
+
+    def hold(self, partitions: Sequence[KafkaPartition]) -> None:
+        """Let nothing be fetched of them yet; to be called before anything is awaited."""
+        for partition in partitions:
+            self._consumer.seek(partition, 0)
+        self._consumer.pause(*partitions)
+
+    def drop(self) -> None:
+        """Read nothing."""
+        self._claimed, self.reading, self.stopped, self.done = {}, {}, {}, set()
+        self._taken = False
+
+    def limit(self, tp: TopicPartition) -> int | None:
+        """The offset at which reading of a partition ends."""
+        until = self._bounds.until
+        return None if until is None else until.get(tp, 0)
+
+    def finish(self, tp: TopicPartition) -> None:
+        """The partition's end, as it was asked for, is reached."""
+        self.done.add(tp)
+        self._consumer.pause(KafkaPartition(*tp))
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything that was asked for, of what is held, has been read."""
+        return self._bounds.until is not None and self._taken and self.done == self.reading.keys()
+
+    async def stop(self, tp: TopicPartition, offset: int) -> None:
+        """The log does not reach to this offset (any more)."""
+        key = KafkaPartition(*tp)
+        starts = await self._consumer.beginning_offsets([key])
+        ends = await self._consumer.end_offsets([key])
+        await self._stop(tp, offset, starts[key], ends[key])
+        self._report()
+
+    async def has_moved(self) -> bool:
+        """Whether a gap was accepted for a stopped partition."""
+        waiting = {tp: self._claimed[tp] for tp in self.stopped}
+        return bool(waiting) and await asyncio.to_thread(self._batch.moved, waiting)
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """Where reading stands beyond the last record decided: transaction markers, compacted ones.
+
+        Stored too: a log that ends with a marker and is then expired would else seem to have lost it.
+        """
+        found = {}
+        for tp, progress in list(self.reading.items()):
+            position = await self._consumer.position(KafkaPartition(*tp))
+            if position > progress.next_offset and tp in self.reading:
+                found[tp] = progress.next_offset = position
+            if (end := self.limit(tp)) is not None and progress.next_offset >= end:
+                self.finish(tp)
+        return found
+
+    def pause(self) -> None:
+        """Read nothing for now."""
+        self._switch(self._consumer.pause)
+
+    def resume(self) -> None:
+        """Read on."""
+        self._switch(self._consumer.resume)
+
+    def _switch(self, switch: Any) -> None:
+        wanted = [KafkaPartition(*tp) for tp in self.reading if tp not in self.done]
+        with contextlib.suppress(IllegalStateError):  # a rebalance is under way
+            switch(*wanted)
+
+    async def _place(
+        self, tp: TopicPartition, offset: int | None, start: int, end: int, known: Stop | None
+    ) -> None:
+        if offset is None:
+            offset = await self._begin(tp, start, end)
+        elif known is not None:
+            self.stopped[tp] = known
+            return
+        elif not start <= offset <= end:
+            await self._stop(tp, offset, start, end)
+            return
+        self.reading[tp] = Progress(offset, caught_up=time.time())
+        with contextlib.suppress(IllegalStateError):  # a rebalance is under way: it places anew
+            self._consumer.seek(KafkaPartition(*tp), offset)
+            self._consumer.resume(KafkaPartition(*tp))
+        if (limit := self.limit(tp)) is not None and offset >= limit:
+            self.finish(tp)
+
+    async def _begin(self, tp: TopicPartition, start: int, end: int) -> int:
+        """A partition that the ledger does not know; a later start than its first record is a gap."""
+        if self._bounds.start is None:
+            return start
+        wanted = min(max(self._bounds.start.get(tp, start), start), end)
+        if wanted > start:
+            note = {"accepted_by": "ingest", "reason": "--from", "log_start": str(start)}
+            await asyncio.to_thread(self._batch.accept_gap, tp, wanted, anew=False, note=note)
+            self._claimed[tp] = wanted
+        return wanted
+
+    async def _stop(self, tp: TopicPartition, offset: int, start: int, end: int) -> None:
+        self._consumer.pause(KafkaPartition(*tp))
+        self.reading.pop(tp, None)
+        found = Stop(
+            partition_key=self._batch.key(tp),
+            next_offset=offset,
+            log_start=start,
+            log_end=end,
+            reason="expired" if offset < start else "made_anew",
+            since=datetime.now(UTC),
+        )
+        self.stopped[tp] = found
+        await asyncio.to_thread(self._stops.stop, found)
+
+    def _keys(self) -> dict[str, int]:
+        """The stored next offset of what is claimed and known, by partition key."""
+        known = {tp: offset for tp, offset in self._claimed.items() if offset is not None}
+        return {self._batch.key(tp): offset for tp, offset in known.items()}
+
+    def _report(self) -> None:
+        self._meter.set(Metric.INGEST_PARTITIONS, len(self._claimed))
+        self._meter.set(Metric.STOPPED_PARTITIONS, len(self.stopped))

@@ -1,0 +1,86 @@
+"""Where a backfill begins and ends, as offsets: from words, a time, or a file of offsets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import KafkaError
+
+from consumers.assignment import Bounds
+from producers.connection import KafkaConnection
+from schemas.errors import Code, NotReady, Unrecoverable
+from schemas.records import TopicPartition
+
+Offsets = dict[TopicPartition, int]
+
+
+async def resolve(
+    connection: KafkaConnection, topics: Sequence[str], start: str | None, until: str | None
+) -> Bounds:
+    """`beginning`, `now`, an RFC 3339 time, or a JSON file `{"topic:partition": offset}`, each.
+
+    A time is the first record of that Kafka timestamp or later. A partition that a file leaves out is
+    read from its first record (`start`), or not at all (`until`). Raises Unrecoverable(BAD_RANGE),
+    NotReady(NO_BROKER).
+    """
+    consumer = AIOKafkaConsumer(
+        *topics, **connection.options(), enable_auto_commit=False, isolation_level="read_committed"
+    )
+    try:
+        await consumer.start()
+        partitions = sorted(consumer.assignment())
+        return Bounds(
+            None if start is None else await _offsets(consumer, partitions, start),
+            None if until is None else await _offsets(consumer, partitions, until),
+        )
+    except KafkaError as error:
+        raise NotReady(Code.NO_BROKER, f"{connection}: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def _offsets(consumer: Any, partitions: Sequence[KafkaPartition], place: str) -> Offsets:
+    if place == "beginning":
+        found = await consumer.beginning_offsets(partitions)
+    elif place == "now":
+        found = await consumer.end_offsets(partitions)
+    elif (time := _time(place)) is not None:
+        found = await _at(consumer, partitions, time)
+    else:
+        return _read(place)
+    return {TopicPartition(*partition): offset for partition, offset in found.items()}
+
+
+async def _at(consumer: Any, partitions: Sequence[KafkaPartition], time: datetime) -> Any:
+    milliseconds = int(time.timestamp() * 1000)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
+    ends = await consumer.end_offsets(partitions)
+    return {tp: found[tp].offset if found.get(tp) else ends[tp] for tp in partitions}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        raise Unrecoverable(Code.BAD_RANGE, f"{text}: a time needs an offset, like Z")
+    return found
+
+
+def _read(name: str) -> Offsets:
+    try:
+        stated = json.loads(Path(name).read_text())
+        found = {}
+        for key, offset in stated.items():
+            topic, _, partition = key.rpartition(":")
+            found[TopicPartition(topic, int(partition))] = int(offset)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise Unrecoverable(Code.BAD_RANGE, f"{name}: {error}") from error
+    return found

@@ -1,0 +1,49 @@
+"""Stopped partitions, on record: `lorikeet status` shows them, and a restart does not forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import structlog
+
+from stores.control import stops
+from stores.control.database import Database
+from stores.control.stops import Stop
+
+log = structlog.get_logger(__name__)
+
+
+class StopPartitions:
+    """Keeps, drops and lists stops. Blocking: call it in a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def stop(self, stop: Stop) -> None:
+        """Keep one."""
+        if self._database.write(lambda c: stops.note(c, stop)):
+            log.error(
+                "ingest.partition_stopped",
+                partition=stop.partition_key,
+                reason=stop.reason,
+                stored=stop.next_offset,
+                log=f"{stop.log_start}-{stop.log_end}",
+                remedy="lorikeet ledger accept-gap",
+            )
+
+    def known(self, offsets: dict[str, int]) -> dict[str, Stop]:
+        """The stops among partitions, by key; those whose stored offset has moved are over."""
+        found = {stop.partition_key: stop for stop in self._database.read(stops.every)}
+        over = [k for k in found.keys() & offsets.keys() if found[k].next_offset != offsets[k]]
+        self.clear(over)
+        return {key: found[key] for key in found.keys() & offsets.keys() - set(over)}
+
+    def clear(self, keys: Iterable[str]) -> None:
+        """Drop some."""
+        for key in keys:
+            self._database.write(partial(stops.clear, partition_key=key))
+
+    def keys(self) -> set[str]:
+        """Those of all members, as of the first topic of each name."""
+        return {s.partition_key.partition("#")[0] for s in self._database.read(stops.every)}
