@@ -17,6 +17,7 @@ from consumers.kafka import cluster_id, input_topics
 from consumers.settings import IngestSettings
 from operations.ingest_batch import IngestBatch
 from processors.curation.policy import CurationPolicy
+from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from schemas.rows import Row
 from schemas.telemetry import NoMeter
@@ -72,7 +73,9 @@ def loop_of(
         CurationPolicy(hmac_key=b"key"),
         NoMeter(),
     )
-    letters = DeadLetters(KafkaProducer(broker), prefix, ObjectFolder(f"file://{ledger}-objects"))
+    letters = DeadLetters(
+        KafkaProducer(KafkaConnection(broker)), prefix, ObjectFolder(f"file://{ledger}-objects")
+    )
     group = settings.model_copy(update={"group": f"{prefix}ingest"})
     return IngestLoop(broker, input_topics(prefix), group, batch, letters, NoMeter(), **more)
 
@@ -86,7 +89,7 @@ async def ingest(
     **more: Any,
 ) -> list[Row]:
     """Run until the ledger has so many rows."""
-    cluster = await cluster_id(broker)
+    cluster = await cluster_id(KafkaConnection(broker))
     loop, stop = loop_of(broker, prefix, ledger, cluster, settings, **more), asyncio.Event()
     running = asyncio.create_task(loop.run(stop))
     reader = DeltaLedgerReader(ledger)

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from consumers.kafka import cluster_id, input_topics
 from operations.ingest_batch import STEPS
+from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.rows import Row
@@ -136,7 +137,7 @@ def test_two_owners_of_one_partition_write_each_record_once(
     topic = f"{prefix}execution.completed"
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         stop = asyncio.Event()
         loops = [
             loop_of(broker, prefix, tmp_path, cluster, QUICK.model_copy(update={"flush_rows": 20}))
@@ -167,7 +168,7 @@ def test_partitions_move_between_members_without_loss(
     topic = f"{prefix}execution.completed"
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         stops = [asyncio.Event(), asyncio.Event()]
         loops = [loop_of(broker, prefix, tmp_path, cluster, QUICK) for _ in stops]
         running = [asyncio.create_task(loops[0].run(stops[0]))]
@@ -197,7 +198,7 @@ def test_a_stored_offset_outside_the_log_stops_with_a_code(
     tmp_path: Path, broker: str, prefix: str
 ) -> None:
     async def main() -> None:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         from schemas.records import TopicPartition as Place
         from tests.support import row
 
