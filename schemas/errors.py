@@ -164,6 +164,9 @@ class Code(Enum):
 class LorikeetError(Exception):
     """Something that has a code. `detail` names the thing at fault in this case."""
 
+    exit_code = 2
+    """Of a command that ends with it: a person has to act."""
+
     def __init__(self, code: Code, detail: str = "", *, remedy: str | None = None) -> None:
         self.code = code
         self.detail = detail

@@ -122,12 +122,12 @@ class MetricsSettings(_Part):
 
     host: str = "127.0.0.1"
     """Address to listen on."""
-    ingest: Port = 9461
-    """Port of `lorikeet ingest`."""
     control: Port = 9462
     """Port of `lorikeet control`."""
     worker: Port = 9463
     """Port of `lorikeet worker`."""
+    ingest: Port = 9464
+    """Port of `lorikeet ingest`; its second worker takes the next one, and so on."""
 
 
 class WorkerSettings(_Part):

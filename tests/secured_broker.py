@@ -103,7 +103,7 @@ class SecuredBroker(EmbeddedBroker):
         """How a client that trusts our authority reaches a listener."""
         protocol = _LISTENERS[listener]
         trust = {"ca_file": self.authority.certificate} if protocol.endswith("SSL") else {}
-        settings = KafkaSecurity(protocol=protocol, **{**trust, **security})
+        settings = KafkaSecurity.model_validate({"protocol": protocol, **trust, **security})
         return KafkaConnection(self.address(listener), settings)
 
     def address(self, listener: str, host: str = "127.0.0.1") -> str:

@@ -29,8 +29,6 @@ rollouts.add_to(app)
 dev.add_to(app)
 config.add_to(app)
 
-_USER_ERROR = 2
-
 
 def main() -> NoReturn:
     """Run a command; an error that a user can mend is one line and exit code 2."""
@@ -49,8 +47,8 @@ def main() -> NoReturn:
 
 
 def _exit_code(error: LorikeetError) -> int:
-    """2 for a person; a supervisor is told by 75 that trying again may do."""
+    """The error's own; a supervisor is told by 75 that trying again may do."""
     from service.supervise import SUPERVISED  # noqa: PLC0415
 
     again = isinstance(error, NotReady) and SUPERVISED in os.environ
-    return os.EX_TEMPFAIL if again else _USER_ERROR
+    return os.EX_TEMPFAIL if again else error.exit_code
