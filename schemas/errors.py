@@ -4,6 +4,7 @@
     ├── InvalidEvent     the record is at fault: it becomes a dead letter, never a crash
     ├── NotReady         the world is at fault for now: wait and try again
     └── Unrecoverable    a person has to act: stop, exit code 2
+        └── Halted       a guard stopped the work on purpose: exit code 3
 
 Each code says what is wrong and what to do. Codes appear in logs, API answers, metrics, ledger rows
 and on the command line; they never change their meaning.
@@ -135,12 +136,12 @@ class Code(Enum):
     PUBLISH_FAILED = ("E7803", "an event could not be published", "nothing: it is tried again")
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
     AUTHENTICATION_FAILED = (
-        "E7805",
+        "E7807",
         "Kafka refuses the login",
         "mend user, password or token below kafka.security",
     )
-    TLS_FAILED = ("E7806", "no TLS connection to Kafka", "mend the certificates of either side")
-    ACCESS_DENIED = ("E7807", "Kafka denies access", "grant the ACLs of docs/deployment.md")
+    TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
+    ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
 
     # E79xx  the rest
     BAD_IMPORT = ("E7902", "a file to import cannot be read", "compare it with docs/imports.md")
@@ -163,9 +164,6 @@ class Code(Enum):
 
 class LorikeetError(Exception):
     """Something that has a code. `detail` names the thing at fault in this case."""
-
-    exit_code = 2
-    """Of a command that ends with it: a person has to act."""
 
     def __init__(self, code: Code, detail: str = "", *, remedy: str | None = None) -> None:
         self.code = code
@@ -192,3 +190,7 @@ class NotReady(LorikeetError):
 
 class Unrecoverable(LorikeetError):
     """A person has to act: stop with exit code 2."""
+
+
+class Halted(Unrecoverable):
+    """A guard stopped the work on purpose: exit code 3, so that nobody starts it again blindly."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from schemas.errors import LorikeetError, NotReady
+from schemas.errors import Halted, LorikeetError, NotReady
 from service.cli import config, demo, dev, importing, look, models, rollouts, run
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ rollouts.add_to(app)
 dev.add_to(app)
 config.add_to(app)
 
+_USER_ERROR, _HALTED = 2, 3
+
 
 def main() -> NoReturn:
     """Run a command; an error that a user can mend is one line and exit code 2."""
@@ -47,8 +49,10 @@ def main() -> NoReturn:
 
 
 def _exit_code(error: LorikeetError) -> int:
-    """The error's own; a supervisor is told by 75 that trying again may do."""
+    """2 for a person, 3 from a guard; a supervisor is told by 75 that trying again may do."""
     from service.supervise import SUPERVISED  # noqa: PLC0415
 
+    if isinstance(error, Halted):
+        return _HALTED
     again = isinstance(error, NotReady) and SUPERVISED in os.environ
-    return os.EX_TEMPFAIL if again else error.exit_code
+    return os.EX_TEMPFAIL if again else _USER_ERROR
