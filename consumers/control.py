@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faust
+from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 from mode.supervisors import CrashingSupervisor
 
 from consumers.settings import ControlSettings
+from producers.connection import KafkaConnection
 
 
 class ControlOperations(Protocol):
@@ -36,14 +38,15 @@ def build_worker(
     operations: ControlOperations,
     topics: Sequence[str],
     *,
-    bootstrap: str,
+    connection: KafkaConnection,
     settings: ControlSettings,
     data: str,
 ) -> faust.App:
     """A Faust app with one agent a topic and three timers. `data` is Faust's own folder."""
     app = faust.App(
         "lorikeet-control",
-        broker=f"kafka://{bootstrap}",
+        broker=f"kafka://{connection}",
+        broker_credentials=_credentials(connection),
         datadir=data,
         store="memory://",
         web_enabled=False,
@@ -62,6 +65,23 @@ def build_worker(
     app.timer(interval=settings.rollout_seconds)(operations.advance)
     app.timer(interval=settings.relay_seconds)(operations.relay)
     return app
+
+
+def _credentials(connection: KafkaConnection) -> Credentials | None:
+    """The same as `KafkaConnection.options`, in Faust's own types."""
+    options = connection.options()
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        provider = options["sasl_oauth_token_provider"]
+        return OAuthCredentials(oauth_cb=provider, ssl_context=context)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None
 
 
 def _add_agent(app: faust.App, operations: ControlOperations, name: str) -> None:

@@ -10,7 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from operations.relay_outbox import Published
-from schemas.errors import Code, NotReady, Unrecoverable
+from producers.connection import KafkaConnection
+from producers.diagnose import diagnose
+from schemas.errors import Code, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC, INPUT_TYPES, LIFECYCLE_TOPIC
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -26,13 +28,13 @@ def all_topics(prefix: str) -> list[str]:
     return [*input_topics(prefix), f"{prefix}{LIFECYCLE_TOPIC}", f"{prefix}{DEAD_LETTER_TOPIC}"]
 
 
-async def create_topics(bootstrap: str, prefix: str, partitions: int) -> list[str]:
+async def create_topics(connection: KafkaConnection, prefix: str, partitions: int) -> list[str]:
     """Create the topics that are missing; their names. Lifecycle and dead letters have one partition;
     each topic as many replicas as there are brokers, three at most.
 
-    Raises NotReady(NO_BROKER).
+    Raises what `diagnose` finds.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
     try:
         await admin.start()
         known = set(await admin.list_topics())
@@ -48,33 +50,33 @@ async def create_topics(bootstrap: str, prefix: str, partitions: int) -> list[st
             except TopicAlreadyExistsError:
                 continue
     except KafkaError as error:
-        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+        raise await diagnose(connection, error) from error
     finally:
         await admin.close()
     return missing
 
 
-async def cluster_id(bootstrap: str) -> str:
-    """The Kafka cluster's id. Raises NotReady(NO_BROKER)."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+async def cluster_id(connection: KafkaConnection) -> str:
+    """The Kafka cluster's id. Raises what `diagnose` finds."""
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=10_000)
     try:
         await admin.start()
         found = await admin.describe_cluster()
     except KafkaError as error:
-        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+        raise await diagnose(connection, error) from error
     finally:
         await admin.close()
     return str(found["cluster_id"])
 
 
-async def require_topics(bootstrap: str, topics: Iterable[str]) -> None:
+async def require_topics(connection: KafkaConnection, topics: Iterable[str]) -> None:
     """Raises Unrecoverable(NO_TOPIC) naming the first topic that is missing."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=10_000)
     try:
         await admin.start()
         known = set(await admin.list_topics())
     except KafkaError as error:
-        raise NotReady(Code.NO_BROKER, f"{bootstrap}: {error}") from error
+        raise await diagnose(connection, error) from error
     finally:
         await admin.close()
     missing = sorted(set(topics) - known)
@@ -85,8 +87,8 @@ async def require_topics(bootstrap: str, topics: Iterable[str]) -> None:
 class KafkaPublishedEvents:
     """See `PublishedEvents`: reads event ids back from an output topic."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
 
     async def read(self, topic: str, since: Mapping[int, int]) -> Published:
         """Everything committed on a topic from the given positions to its end, as of now.
@@ -95,7 +97,7 @@ class KafkaPublishedEvents:
         """
         consumer = AIOKafkaConsumer(
             topic,
-            bootstrap_servers=self._bootstrap,
+            **self._connection.options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -104,7 +106,7 @@ class KafkaPublishedEvents:
             await consumer.start()
             return await self._read(consumer, since)
         except KafkaError as error:
-            raise NotReady(Code.NO_BROKER, f"{self._bootstrap}: {error}") from error
+            raise await diagnose(self._connection, error, f"reading {topic}") from error
         finally:
             await consumer.stop()
 

@@ -27,6 +27,8 @@ class DeadLetterSettings(_Part):
 class IngestSettings(_Part):
     """How ingest reads and when it commits."""
 
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes on this machine that share the work; each shows its metrics one port further."""
     group: str = "lorikeet-ingest"
     """Kafka consumer group."""
     member_id: str | None = None

@@ -15,6 +15,8 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
+from producers.connection import KafkaConnection
+from producers.diagnose import diagnose
 from producers.encode import message
 from producers.port import Fenced, Outgoing, Raw, TooLarge
 from schemas.errors import Code, NotReady
@@ -26,18 +28,18 @@ _TAKE_OVER_SECONDS = 30.0
 class KafkaProducer:
     """See `Producer`. Connects at `start` and gives up what is in flight at `stop`."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect. Raises NotReady(NO_BROKER)."""
-        producer = _producer(self._bootstrap)
+        """Connect. Raises what `diagnose` finds."""
+        producer = _producer(self._connection)
         try:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
-            raise NotReady(Code.NO_BROKER, f"{self._bootstrap}: {error}") from error
+            raise await diagnose(self._connection, error) from error
         self._producer = producer
 
     async def stop(self) -> None:
@@ -102,22 +104,22 @@ class KafkaProducer:
 class ExclusiveKafkaProducer:
     """See `ExclusiveProducer`. The broker fences all but the last one that took over an identity."""
 
-    def __init__(self, bootstrap: str, identity: str) -> None:
+    def __init__(self, connection: KafkaConnection, identity: str) -> None:
         """`identity` is Kafka's transactional id."""
-        self._bootstrap = bootstrap
+        self._connection = connection
         self._identity = identity
         self._producer: AIOKafkaProducer | None = None
 
     async def take_over(self) -> None:
-        """Fence predecessors, settle their transactions. Raises NotReady(NO_BROKER)."""
+        """Fence predecessors, settle their transactions. Raises what `diagnose` finds."""
         await self.stop()
-        self._producer = _producer(self._bootstrap, transactional_id=self._identity)
+        self._producer = _producer(self._connection, transactional_id=self._identity)
         try:
             await asyncio.wait_for(self._producer.start(), _TAKE_OVER_SECONDS)
         except (KafkaError, TimeoutError) as error:
             await self.stop()
-            detail = f"{self._bootstrap}: no transactions as {self._identity}: {error!r}"
-            raise NotReady(Code.NO_BROKER, detail) from error
+            doing = f"transactions as {self._identity}"
+            raise await diagnose(self._connection, error, doing) from error
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -162,9 +164,9 @@ def _key(record: Raw) -> bytes | None:
     return b"" if record.key is None and record.value is None else record.key
 
 
-def _producer(bootstrap: str, **more: Any) -> AIOKafkaProducer:
+def _producer(connection: KafkaConnection, **more: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **connection.options(),
         enable_idempotence=True,
         acks="all",
         linger_ms=2,

@@ -26,9 +26,9 @@ def run_ingest(settings: Settings) -> None:
     wiring = Wiring(settings, meter)
 
     async def main(stop: asyncio.Event) -> None:
-        await require_topics(wiring.bootstrap, input_topics(settings.kafka.prefix))
-        cluster = await cluster_id(wiring.bootstrap)
-        producer = KafkaProducer(wiring.bootstrap)
+        await require_topics(wiring.kafka, input_topics(settings.kafka.prefix))
+        cluster = await cluster_id(wiring.kafka)
+        producer = KafkaProducer(wiring.kafka)
         loop = wiring.ingest_loop(cluster, producer)
         meter.serve(settings.metrics.host, settings.metrics.ingest)
         log.info("ingest.started", bootstrap=wiring.bootstrap, cluster=cluster)
@@ -52,15 +52,15 @@ def run_control(settings: Settings) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         topics = input_topics(settings.kafka.prefix)
-        await cluster_id(wiring.bootstrap)
-        await require_topics(wiring.bootstrap, topics)
+        await cluster_id(wiring.kafka)
+        await require_topics(wiring.kafka, topics)
         await wiring.thread(lambda: wiring.database)
         identity = f"{settings.kafka.prefix}lorikeet.relay"
-        producer = ExclusiveKafkaProducer(wiring.bootstrap, identity)
+        producer = ExclusiveKafkaProducer(wiring.kafka, identity)
         app = build_worker(
             WiredOperations(wiring, producer),
             topics,
-            bootstrap=wiring.bootstrap,
+            connection=wiring.kafka,
             settings=settings.control,
             data=str(settings.places.data / "faust"),
         )

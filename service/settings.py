@@ -33,6 +33,7 @@ from consumers.settings import ControlSettings, IngestSettings
 from operations.settings import ModelSettings
 from processors.curation.policy import CurationPolicy
 from processors.curation.redact import Redactor
+from producers.settings import KafkaSettings
 from schemas.envelope import Limits
 from schemas.errors import Code, Unrecoverable
 from service.places import Places, default_data
@@ -46,17 +47,6 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class KafkaSettings(_Part):
-    """Which Kafka."""
-
-    bootstrap: str | None = None
-    """Address of a broker, host:port. Empty: `lorikeet run` starts an embedded one."""
-    prefix: str = ""
-    """Put before every topic's name, so that installations can share a cluster."""
-    partitions: Annotated[int, Field(ge=1)] = 3
-    """Partitions of the input topics that Lorikeet creates."""
 
 
 class CurationSettings(_Part):
@@ -132,12 +122,12 @@ class MetricsSettings(_Part):
 
     host: str = "127.0.0.1"
     """Address to listen on."""
-    ingest: Port = 9461
-    """Port of `lorikeet ingest`."""
     control: Port = 9462
     """Port of `lorikeet control`."""
     worker: Port = 9463
     """Port of `lorikeet worker`."""
+    ingest: Port = 9464
+    """Port of `lorikeet ingest`; its second worker takes the next one, and so on."""
 
 
 class WorkerSettings(_Part):
@@ -256,15 +246,25 @@ def _read(config: Path | None) -> dict[str, Any]:
 
 
 def _secrets_from_files() -> None:
-    """`LORIKEET_X_FILE=path` sets `LORIKEET_X` to the file's content."""
+    """`LORIKEET_X_FILE=path` sets `LORIKEET_X` to the file's content, unless X_FILE is a setting."""
     for name, path in list(os.environ.items()):
-        if not (name.startswith(_PREFIX) and name.endswith("_FILE")):
+        if not (name.startswith(_PREFIX) and name.endswith("_FILE")) or _is_setting(name):
             continue
         try:
             os.environ[name.removesuffix("_FILE")] = Path(path).read_text().strip()
         except OSError as error:
             raise Unrecoverable(Code.NO_SUCH_FILE, f"{name}: {error.strerror}") from error
         del os.environ[name]
+
+
+def _is_setting(variable: str) -> bool:
+    part: Any = Settings
+    for name in variable.removeprefix(_PREFIX).lower().split("__"):
+        field = getattr(part, "model_fields", {}).get(name)
+        if field is None:
+            return False
+        part = _model_in(field.annotation)
+    return True
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -14,13 +14,14 @@ from pathlib import Path
 import structlog
 
 from launchers.local import die_with_parent
-from schemas.errors import Code, LorikeetError, Unrecoverable
+from schemas.errors import Code, Halted, LorikeetError, Unrecoverable
 from service.broker import EmbeddedBroker
 
 log = structlog.get_logger(__name__)
 SUPERVISED = "LORIKEET_SUPERVISED"
 """Set for children: they exit with 75 (EX_TEMPFAIL) for what may work later, with 2 for the rest."""
-_USER_ERROR = 2
+_FINAL = {2: Unrecoverable, 3: Halted}
+"""Exit codes after which starting again is wrong, and what they are in the parent."""
 _STOP_SECONDS = 10.0
 _HEALTHY_SECONDS = 30.0
 _LONGEST_WAIT = 30.0
@@ -74,7 +75,7 @@ class Supervisor:
         return process.pid if process else None
 
     def check(self) -> None:
-        """Restart what died. Raises Unrecoverable(CHILD_DIES) for an error only a user can mend."""
+        """Restart what died. Raises Unrecoverable(CHILD_DIES), or Halted, for what only a user can mend."""
         now = time.monotonic()
         for child in self._children.values():
             if child.process is not None and child.process.poll() is not None:
@@ -112,8 +113,9 @@ class Supervisor:
         assert child.process is not None  # noqa: S101 - the caller looked
         code = child.process.returncode
         last = _last_line(self._logs / f"{child.name}.log")
-        if code == _USER_ERROR:
-            raise Unrecoverable(Code.CHILD_DIES, f"{child.name}: {last}", remedy="mend that first")
+        if code in _FINAL:
+            what = f"{child.name}: {last}"
+            raise _FINAL[code](Code.CHILD_DIES, what, remedy="mend that first")
         wait = child.backoff.failed(now)
         log.warning("child.died", name=child.name, code=code, restart_in=wait, said=last)
         child.process = None

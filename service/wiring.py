@@ -35,7 +35,6 @@ from operations.stop_partitions import StopPartitions
 from operations.validate_adapter import ValidateAdapter
 from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
-from schemas.errors import Code, Unrecoverable
 from schemas.telemetry import Meter
 from service.settings import Settings
 from serving.vllm import VllmGateway
@@ -77,14 +76,13 @@ class Wiring:
 
     @property
     def bootstrap(self) -> str:
-        """The broker. Raises Unrecoverable(NO_BROKER) if none is configured."""
-        if self.settings.kafka.bootstrap is None:
-            raise Unrecoverable(
-                Code.NO_BROKER,
-                "none is configured",
-                remedy="give --bootstrap HOST:PORT, or use `lorikeet run` for an embedded one",
-            )
-        return self.settings.kafka.bootstrap
+        """The broker's address. Raises Unrecoverable(NO_BROKER) if none is configured."""
+        return self.kafka.bootstrap
+
+    @cached_property
+    def kafka(self) -> KafkaConnection:
+        """The Kafka cluster. Raises Unrecoverable(NO_BROKER) if none is configured."""
+        return KafkaConnection.of(self.settings.kafka)
 
     @cached_property
     def database(self) -> Database:
@@ -184,7 +182,7 @@ class Wiring:
         return RelayOutbox(
             self.database,
             producer,
-            KafkaPublishedEvents(self.bootstrap),
+            KafkaPublishedEvents(self.kafka),
             self.thread,
             self.owner,
             self.settings.kafka.prefix,
@@ -208,7 +206,7 @@ class Wiring:
         """The consumer that drives ingest."""
         prefix = self.settings.kafka.prefix
         return IngestLoop(
-            KafkaConnection(self.bootstrap),
+            self.kafka,
             input_topics(prefix),
             self.settings.ingest,
             self.ingest_batch(cluster),

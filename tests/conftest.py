@@ -63,9 +63,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def prefix(broker: str) -> str:
     """Fresh topics of one test: their prefix. Two partitions each."""
     from consumers.kafka import create_topics
+    from producers.connection import KafkaConnection
 
     name = f"t{uuid.uuid4().hex[:8]}."
-    asyncio.run(create_topics(broker, name, 2))
+    asyncio.run(create_topics(KafkaConnection(broker), name, 2))
     return name
 
 

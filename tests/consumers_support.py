@@ -75,7 +75,9 @@ def loop_of(
         CurationPolicy(hmac_key=b"key"),
         NoMeter(),
     )
-    letters = DeadLetters(KafkaProducer(broker), prefix, ObjectFolder(f"file://{ledger}-objects"))
+    letters = DeadLetters(
+        KafkaProducer(KafkaConnection(broker)), prefix, ObjectFolder(f"file://{ledger}-objects")
+    )
     group = settings.model_copy(update={"group": f"{prefix}ingest"})
     stops = StopPartitions(Database(f"sqlite:///{ledger}-control.db"))
     return IngestLoop(
@@ -99,7 +101,7 @@ async def ingest(
     **more: Any,
 ) -> list[Row]:
     """Run until the ledger has so many rows."""
-    cluster = await cluster_id(broker)
+    cluster = await cluster_id(KafkaConnection(broker))
     loop, stop = loop_of(broker, prefix, ledger, cluster, settings, **more), asyncio.Event()
     running = asyncio.create_task(loop.run(stop))
     reader = DeltaLedgerReader(ledger)

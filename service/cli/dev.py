@@ -30,16 +30,17 @@ def broker(
 ) -> None:
     """Start the embedded Apache Kafka broker alone; Ctrl-C stops it cleanly."""
     from consumers.kafka import create_topics  # noqa: PLC0415
+    from producers.connection import KafkaConnection  # noqa: PLC0415
+    from producers.settings import KafkaSettings  # noqa: PLC0415
     from service.broker import EmbeddedBroker  # noqa: PLC0415
-    from service.settings import KafkaSettings  # noqa: PLC0415
 
     embedded = EmbeddedBroker(folder.resolve(), port=port, say=typer.echo)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        bootstrap = embedded.start()
+        connection = KafkaConnection(embedded.start())
         if topics:
-            asyncio.run(create_topics(bootstrap, "", KafkaSettings().partitions))
-        typer.echo(f"Kafka listens on {bootstrap}. Ctrl-C stops it.")
+            asyncio.run(create_topics(connection, "", KafkaSettings().partitions))
+        typer.echo(f"Kafka listens on {connection}. Ctrl-C stops it.")
         while embedded.running():
             time.sleep(0.2)
     except KeyboardInterrupt:
@@ -52,14 +53,12 @@ def broker(
 def topics(config: Config = None, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
     """Create Lorikeet's topics where they are missing."""
     from consumers.kafka import create_topics  # noqa: PLC0415
-    from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
+    from producers.connection import KafkaConnection  # noqa: PLC0415
 
     quiet_kafka()
     settings = settings_of(config, None, bootstrap)
-    address = settings.kafka.bootstrap
-    if address is None:
-        raise Unrecoverable(Code.NO_BROKER, "none is configured")
-    made = asyncio.run(create_topics(address, settings.kafka.prefix, settings.kafka.partitions))
+    connection = KafkaConnection.of(settings.kafka)
+    made = asyncio.run(create_topics(connection, settings.kafka.prefix, settings.kafka.partitions))
     if as_json:
         print_json({"created": made})
         return

@@ -119,16 +119,14 @@ async def _send(settings: Settings, looked: Looked) -> Summary:
 
     from consumers.kafka import require_topics  # noqa: PLC0415
     from operations.import_traces import ImportTraces  # noqa: PLC0415
+    from producers.connection import KafkaConnection  # noqa: PLC0415
     from producers.kafka import KafkaProducer  # noqa: PLC0415
-    from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
     from schemas.events import EXECUTION  # noqa: PLC0415
 
     quiet_kafka()
-    address, prefix = settings.kafka.bootstrap, settings.kafka.prefix
-    if address is None:
-        raise Unrecoverable(Code.NO_BROKER, "none is configured", remedy="give --bootstrap")
-    await require_topics(address, [f"{prefix}{EXECUTION}"])
-    producer = KafkaProducer(address)
+    connection, prefix = KafkaConnection.of(settings.kafka), settings.kafka.prefix
+    await require_topics(connection, [f"{prefix}{EXECUTION}"])
+    producer = KafkaProducer(connection)
     operation = ImportTraces(producer, prefix, settings.curation.policy(b"").limits)
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     try:

@@ -1,4 +1,4 @@
-"""`lorikeet run`, and the four processes it supervises."""
+"""`lorikeet run`, and the processes it supervises."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,16 @@ from service.cli.options import Bootstrap, Config, Data, debug, settings_of
 
 if TYPE_CHECKING:
     from service.settings import Settings
-    from service.supervise import Child
+    from service.supervise import Child, KeptBroker, Supervisor
+
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Ingest processes that share the topics."),
+]
+MemberId = Annotated[
+    str | None,
+    typer.Option("--member-id", metavar="NAME", help="Static member; workers add -0, -1, …"),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,14 +36,16 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="worker")(worker)
 
 
-def run(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -> None:
+def run(
+    config: Config = None, data: Data = None, bootstrap: Bootstrap = None, workers: Workers = None
+) -> None:
     """Run everything on this machine; an embedded broker where no --bootstrap is set."""
-    from consumers.kafka import create_topics  # noqa: PLC0415
     from service import logs  # noqa: PLC0415
     from service.broker import EmbeddedBroker  # noqa: PLC0415
     from service.supervise import KeptBroker, Supervisor  # noqa: PLC0415
 
-    settings = settings_of(config, data, bootstrap)
+    settings = _ingesting(settings_of(config, data, bootstrap), workers)
+    _refuse_embedded_security(settings)
     settings.places.check()
     logs.configure(process="run", debug=debug())
     broker = kept = None
@@ -43,21 +54,17 @@ def run(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -
     try:
         if settings.kafka.bootstrap is None:
             broker = EmbeddedBroker(settings.places.broker, say=typer.echo)
-            settings = settings_of(config, data, broker.start())
+            settings = _ingesting(settings_of(config, data, broker.start()), workers)
             kept = KeptBroker(broker, typer.echo)
-        address = settings.kafka.bootstrap or ""
-        asyncio.run(create_topics(address, settings.kafka.prefix, settings.kafka.partitions))
+        _create_topics(settings)
         for child in children(settings, config):
             supervisor.add(child)
         typer.echo(
-            f"Running. Kafka {address}, API http://{settings.api.host}:{settings.api.port}, "
+            f"Running. Kafka {settings.kafka.bootstrap}, "
+            f"API http://{settings.api.host}:{settings.api.port}, "
             f"data {settings.places.data}, logs {settings.places.logs}. Ctrl-C stops."
         )
-        while True:
-            supervisor.check()
-            if kept is not None:
-                kept.check()
-            time.sleep(0.5)
+        _watch(supervisor, kept)
     except KeyboardInterrupt:
         typer.echo("Stopping.")
     finally:
@@ -67,22 +74,56 @@ def run(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -
 
 
 def children(settings: Settings, config: Path | None) -> list[Child]:
-    """The four processes of an installation, told the same settings."""
+    """The processes of an installation, told the same settings."""
     from service.supervise import Child, lorikeet  # noqa: PLC0415
+    from service.workers import ingest_children  # noqa: PLC0415
 
-    options = ["--data", str(settings.data), "--bootstrap", settings.kafka.bootstrap or ""]
-    if config is not None:
-        options += ["--config", str(config)]
-    return [
-        Child(name, lorikeet(name, *options)) for name in ("ingest", "control", "api", "worker")
-    ]
+    options = _same(settings, config)
+    others = [Child(name, lorikeet(name, *options)) for name in ("control", "api", "worker")]
+    return [*ingest_children(settings, options), *others]
 
 
-def ingest(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -> None:
+def ingest(
+    config: Config = None,
+    data: Data = None,
+    bootstrap: Bootstrap = None,
+    workers: Workers = None,
+    member_id: MemberId = None,
+) -> None:
     """Read Kafka into the ledger: every record exactly one row."""
     from service.processes import run_ingest  # noqa: PLC0415
 
-    _process("ingest", run_ingest, settings_of(config, data, bootstrap))
+    settings = _ingesting(settings_of(config, data, bootstrap), workers, member_id)
+    if settings.ingest.workers == 1:
+        _process("ingest", run_ingest, settings)
+    else:
+        _ingest_together(settings, config)
+
+
+def _ingest_together(settings: Settings, config: Path | None) -> None:
+    """Supervise as many ingest processes as the settings say."""
+    from service import logs  # noqa: PLC0415
+    from service.supervise import Supervisor  # noqa: PLC0415
+    from service.workers import ingest_children  # noqa: PLC0415
+
+    settings.places.check()
+    logs.configure(process="ingest", debug=debug())
+    supervisor = Supervisor(settings.places.logs)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for child in ingest_children(settings, _same(settings, config)):
+            supervisor.add(child)
+            page = f"{settings.metrics.host}:{child.environment['LORIKEET_METRICS__INGEST']}"
+            log = settings.places.logs / f"{child.name}.log"
+            typer.echo(
+                f"{child.name}: process {supervisor.pid(child.name)}, "
+                f"metrics http://{page}/metrics, log {log}"
+            )
+        _watch(supervisor)
+    except KeyboardInterrupt:
+        typer.echo("Stopping.")
+    finally:
+        supervisor.stop()
 
 
 def control(config: Config = None, data: Data = None, bootstrap: Bootstrap = None) -> None:
@@ -111,3 +152,47 @@ def _process(name: str, main: Callable[[Settings], None], settings: Settings) ->
 
     logs.configure(process=name, debug=debug())
     main(settings)
+
+
+def _watch(supervisor: Supervisor, kept: KeptBroker | None = None) -> None:
+    """Restart what dies, until a signal or an error that only a person can mend."""
+    while True:
+        supervisor.check()
+        if kept is not None:
+            kept.check()
+        time.sleep(0.5)
+
+
+def _same(settings: Settings, config: Path | None) -> list[str]:
+    """Options that tell a child the same settings."""
+    options = ["--data", str(settings.data)]
+    if settings.kafka.bootstrap is not None:
+        options += ["--bootstrap", settings.kafka.bootstrap]
+    return options if config is None else [*options, "--config", str(config)]
+
+
+def _ingesting(settings: Settings, workers: int | None, member_id: str | None = None) -> Settings:
+    """The settings with what the command line says of ingest."""
+    given = {"workers": workers, "member_id": member_id}
+    said = {name: value for name, value in given.items() if value is not None}
+    return settings.model_copy(update={"ingest": settings.ingest.model_copy(update=said)})
+
+
+def _create_topics(settings: Settings) -> None:
+    from consumers.kafka import create_topics  # noqa: PLC0415
+    from producers.connection import KafkaConnection  # noqa: PLC0415
+
+    kafka = settings.kafka
+    asyncio.run(create_topics(KafkaConnection.of(kafka), kafka.prefix, kafka.partitions))
+
+
+def _refuse_embedded_security(settings: Settings) -> None:
+    from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
+
+    kafka = settings.kafka
+    if kafka.bootstrap is None and kafka.security.protocol != "PLAINTEXT":
+        raise Unrecoverable(
+            Code.BAD_SETTINGS,
+            "kafka.security.protocol: the embedded broker speaks PLAINTEXT alone",
+            remedy="set kafka.bootstrap to the broker that is meant",
+        )

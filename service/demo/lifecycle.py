@@ -10,13 +10,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from consumers.kafka import input_topics
+from producers.connection import KafkaConnection
 from schemas.events import LIFECYCLE_TOPIC
 
 
-def lifecycle_events(bootstrap: str, prefix: str = "") -> list[dict[str, Any]]:
+def lifecycle_events(connection: KafkaConnection, prefix: str = "") -> list[dict[str, Any]]:
     """Every event of `model.lifecycle`, in order: {id, type, data}."""
     found = []
-    for headers, value in asyncio.run(_read(bootstrap, [f"{prefix}{LIFECYCLE_TOPIC}"])):
+    for headers, value in asyncio.run(_read(connection, [f"{prefix}{LIFECYCLE_TOPIC}"])):
         attributes = {name: data.decode() for name, data in headers}
         found.append(
             {
@@ -28,17 +29,17 @@ def lifecycle_events(bootstrap: str, prefix: str = "") -> list[dict[str, Any]]:
     return found
 
 
-def count_records(bootstrap: str, prefix: str = "") -> int:
+def count_records(connection: KafkaConnection, prefix: str = "") -> int:
     """How many records the input topics hold, counted one by one."""
-    return len(asyncio.run(_read(bootstrap, input_topics(prefix))))
+    return len(asyncio.run(_read(connection, input_topics(prefix))))
 
 
 async def _read(
-    bootstrap: str, topics: Sequence[str]
+    connection: KafkaConnection, topics: Sequence[str]
 ) -> list[tuple[Sequence[tuple[str, bytes]], bytes | None]]:
     consumer = AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=bootstrap,
+        **connection.options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

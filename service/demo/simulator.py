@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 
+from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from producers.port import Outgoing
 from schemas.chat import Message
@@ -179,7 +180,7 @@ async def main() -> None:
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    producer = KafkaProducer(options.bootstrap)
+    producer = KafkaProducer(KafkaConnection(options.bootstrap))
     await producer.start()
     simulator = Simulator(options.gateway, options.model, producer, options.seed)
     loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import httpx
 
 from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from schemas.datasets import Manifest
 from schemas.errors import Code, Unrecoverable
 from schemas.jobs import JobState
@@ -56,9 +57,9 @@ class Stage:
         """A broker and the topics."""
         broker = EmbeddedBroker(self._options.data / "broker", say=self.screen.fact)
         self._stack.callback(broker.stop)
-        self._bootstrap = broker.start()
-        made = asyncio.run(create_topics(self._bootstrap, "", 3))
-        self.screen.fact(f"a real broker listens on {self._bootstrap}; {len(made)} topics")
+        self._kafka = KafkaConnection(broker.start())
+        made = asyncio.run(create_topics(self._kafka, "", 3))
+        self.screen.fact(f"a real broker listens on {self._kafka}; {len(made)} topics")
 
     def start_model(self) -> None:
         """The base model, the gateway that serves it, Lorikeet's processes, the customers."""
@@ -78,7 +79,7 @@ class Stage:
         self.screen.fact(f"base model {made}: {base.name}")
         self._gateway = f"http://127.0.0.1:{free_port()}"
         self._settings, self._config = write_settings(
-            self._options.data, self._bootstrap, base, self._gateway
+            self._options.data, self._kafka.bootstrap, base, self._gateway
         )
         self._start_processes(base)
 
@@ -90,13 +91,15 @@ class Stage:
     def _start_processes(self, base: Path) -> None:
         self._supervisor = Supervisor(self._settings.places.logs)
         self._stack.callback(self._supervisor.stop)
-        self._supervisor.add(_gateway_child(base, self._gateway, self._bootstrap, self._options))
+        self._supervisor.add(
+            _gateway_child(base, self._gateway, self._kafka.bootstrap, self._options)
+        )
         for name in ("ingest", "control", "api", "worker"):
             self._supervisor.add(Child(name, lorikeet(name, "--config", str(self._config))))
         self._agents = Agents(
             self._gateway,
             MODEL,
-            self._bootstrap,
+            self._kafka.bootstrap,
             self._options.seed,
             self._settings.places.logs / "simulator.log",
         )
@@ -130,7 +133,7 @@ class Stage:
     def _caught_up(self) -> bool:
         self._wiring.count_ledger()
         counted = sum(self._wiring.database.read(counters.dispositions).values())
-        return counted == count_records(self._bootstrap)
+        return counted == count_records(self._kafka)
 
     def dispositions(self) -> dict[str, int]:
         """Records in the ledger by disposition."""
@@ -206,23 +209,23 @@ class Stage:
         self.wait("the outbox is empty", lambda: not self.read(outbox.pending))
         return build_report(
             self._wiring.ledger,
-            lifecycle_events(self._bootstrap),
+            lifecycle_events(self._kafka),
             [
                 self._wiring.datasets.manifest(found["digest"])
                 for found in self.read(registry.dataset_list)
             ],
-            count_records(self._bootstrap),
+            count_records(self._kafka),
             time.monotonic() - self._started,
         )
 
     def picture(self) -> None:
         """Draw success over time into the data folder."""
-        drawn = plot(runs_of(read_rows(self._wiring.ledger)), lifecycle_events(self._bootstrap))
+        drawn = plot(runs_of(read_rows(self._wiring.ledger)), lifecycle_events(self._kafka))
         (self._options.data / "success.svg").write_text(drawn)
 
     def addresses(self) -> dict[str, str]:
         """What can be looked at while everything runs."""
-        return {"Kafka": self._bootstrap, "API": f"{self.api}/docs", "gateway": self._gateway}
+        return {"Kafka": str(self._kafka), "API": f"{self.api}/docs", "gateway": self._gateway}
 
     def keep(self) -> None:
         """Leave everything running to be looked at."""

@@ -61,9 +61,17 @@ def _make_keys(private: Path, public: Path) -> None:
 
 
 def _write_secret(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
+    """Whole or not at all, since other processes may be reading. Raises FileExistsError."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def secret_key(path: Path) -> bytes:

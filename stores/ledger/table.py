@@ -63,6 +63,8 @@ def _create(path: Path) -> DeltaTable:
             },
             raise_if_key_not_exists=False,
         )
+    except CommitFailedError:  # another process made it meanwhile
+        table = DeltaTable(path)
     except OSError as error:
         raise ledger_error(error, path) from error
     durable.sync_log(path, -1, table.version())

@@ -20,6 +20,7 @@ from consumers.kafka import KafkaPublishedEvents
 from operations.move_rollout import Move
 from operations.relay_outbox import RelayOutbox
 from processors.rollout.decide import Action
+from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer
 from schemas.telemetry import NoMeter
 from stores.control import outbox, rollouts
@@ -61,11 +62,13 @@ async def _relay(store: Database, options: argparse.Namespace) -> None:
     async def thread(work: Callable[[], Any]) -> Any:
         return work()
 
-    producer = ExclusiveKafkaProducer(options.bootstrap, f"{options.prefix}lorikeet.relay")
+    producer = ExclusiveKafkaProducer(
+        KafkaConnection(options.bootstrap), f"{options.prefix}lorikeet.relay"
+    )
     relay = RelayOutbox(
         store,
         producer,
-        KafkaPublishedEvents(options.bootstrap),
+        KafkaPublishedEvents(KafkaConnection(options.bootstrap)),
         thread,
         owner=uuid.uuid4().hex,
         prefix=options.prefix,

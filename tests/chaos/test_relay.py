@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from operations.relay_outbox import STEPS
+from producers.connection import KafkaConnection
 from service.demo.lifecycle import lifecycle_events
 from stores.control import outbox
 from tests.installation import database
@@ -40,7 +41,7 @@ def test_each_event_is_on_the_topic_once_after_ten_kills(
         assert _run(tmp_path, broker, prefix) == 0
     print(f"killed after {step!r}: {killed} of {KILLS}")
     assert killed == KILLS
-    events = lifecycle_events(broker, prefix)
+    events = lifecycle_events(KafkaConnection(broker), prefix)
     assert Counter(Counter(e["id"] for e in events).values()) == {1: len(events)}
     promoted = [e["data"]["version"] for e in events if e["type"] == "model.promoted"]
     assert promoted == [f"1.{number}.0" for number in range(KILLS)], "once each, in order"
@@ -50,7 +51,7 @@ def test_a_relay_waits_while_another_holds_the_lease(
     tmp_path: Path, broker: str, prefix: str
 ) -> None:
     _run(tmp_path, broker, prefix, "--promote", "1.0.0", "--die-after", "leased")
-    assert lifecycle_events(broker, prefix) == []
+    assert lifecycle_events(KafkaConnection(broker), prefix) == []
     assert _run(tmp_path, broker, prefix) == 0
-    kinds = [event["type"] for event in lifecycle_events(broker, prefix)]
+    kinds = [event["type"] for event in lifecycle_events(KafkaConnection(broker), prefix)]
     assert kinds == ["model.candidate", "model.route", "model.promoted", "model.route"]

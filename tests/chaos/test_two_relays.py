@@ -17,6 +17,7 @@ import pytest
 
 from consumers.kafka import KafkaPublishedEvents
 from operations.relay_outbox import RelayOutbox
+from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer
 from producers.port import Fenced, Outgoing
 from schemas.events import LIFECYCLE_TOPIC
@@ -68,7 +69,7 @@ def relay_of(
     async def thread(work: Callable[[], Any]) -> Any:
         return work()
 
-    owner, published = uuid.uuid4().hex, KafkaPublishedEvents(broker)
+    owner, published = uuid.uuid4().hex, KafkaPublishedEvents(KafkaConnection(broker))
     return RelayOutbox(
         store, producer, published, thread, owner, prefix, NoMeter(), fault, lease_seconds=0.1
     )
@@ -87,7 +88,7 @@ def test_a_relay_that_slept_past_its_lease_publishes_nothing_more(
     try:
         wait_for(lambda: stopped(late), "its sleep", 30)
         assert relay_process(*arguments).wait(60) == 0, "the successor"
-        assert len(lifecycle_events(broker, prefix)) == 4
+        assert len(lifecycle_events(KafkaConnection(broker), prefix)) == 4
         second = relay_process(*arguments, "--promote", "1.1.0", "--stop-after", "leased")
         wait_for(lambda: stopped(second), "something to publish when the first one wakes", 30)
         late.send_signal(signal.SIGCONT)
@@ -97,7 +98,7 @@ def test_a_relay_that_slept_past_its_lease_publishes_nothing_more(
             if process is not None:
                 process.kill()
                 process.wait()
-    events = lifecycle_events(broker, prefix)
+    events = lifecycle_events(KafkaConnection(broker), prefix)
     assert Counter(Counter(e["id"] for e in events).values()) == {1: 8}
     promoted = [e["data"]["version"] for e in events if e["type"] == "model.promoted"]
     assert promoted == ["1.0.0", "1.1.0"]
@@ -113,8 +114,10 @@ def test_what_a_predecessor_left_open_is_undone_and_it_is_fenced(broker: str, pr
         )
 
     async def main() -> None:
-        reader = KafkaPublishedEvents(broker)
-        first, second = (ExclusiveKafkaProducer(broker, f"{prefix}relay") for _ in range(2))
+        reader = KafkaPublishedEvents(KafkaConnection(broker))
+        first, second = (
+            ExclusiveKafkaProducer(KafkaConnection(broker), f"{prefix}relay") for _ in range(2)
+        )
         with pytest.raises(Fenced):
             await first.send([event(0)])
         await first.take_over()
@@ -143,7 +146,9 @@ def test_a_producer_that_was_overtaken_publishes_nothing(broker: str, prefix: st
     event = Outgoing(topic=topic, key="k", id="e", source="s", type="x", time=NOW, data={})
 
     async def main() -> None:
-        first, second = (ExclusiveKafkaProducer(broker, f"{prefix}relay") for _ in range(2))
+        first, second = (
+            ExclusiveKafkaProducer(KafkaConnection(broker), f"{prefix}relay") for _ in range(2)
+        )
         await first.take_over()
         await second.take_over()
         for _ in range(2):
@@ -153,7 +158,7 @@ def test_a_producer_that_was_overtaken_publishes_nothing(broker: str, prefix: st
         await second.stop()
 
     asyncio.run(main())
-    assert [e["id"] for e in lifecycle_events(broker, prefix)] == ["e"]
+    assert [e["id"] for e in lifecycle_events(KafkaConnection(broker), prefix)] == ["e"]
 
 
 def test_a_position_of_an_earlier_topic_hides_nothing(
@@ -168,7 +173,7 @@ def test_a_position_of_an_earlier_topic_hides_nothing(
             raise Dies
 
     async def main() -> None:
-        producer = ExclusiveKafkaProducer(broker, f"{prefix}lorikeet.relay")
+        producer = ExclusiveKafkaProducer(KafkaConnection(broker), f"{prefix}lorikeet.relay")
         with pytest.raises(Dies):
             await relay_of(store, producer, broker, prefix, die)(now)
         await asyncio.sleep(0.2)
@@ -177,7 +182,7 @@ def test_a_position_of_an_earlier_topic_hides_nothing(
 
     asyncio.run(main())
     assert store.read(outbox.pending) == []
-    assert len(lifecycle_events(broker, prefix)) == 1
+    assert len(lifecycle_events(KafkaConnection(broker), prefix)) == 1
     assert store.read(lambda c: outbox.positions(c, LIFECYCLE_TOPIC)) == {0: 2}
 
 
@@ -193,7 +198,7 @@ def test_what_was_sent_but_could_not_be_marked_is_not_sent_again(
             raise OSError(failures.pop())
 
     async def main() -> None:
-        producer = ExclusiveKafkaProducer(broker, f"{prefix}lorikeet.relay")
+        producer = ExclusiveKafkaProducer(KafkaConnection(broker), f"{prefix}lorikeet.relay")
         relay = relay_of(store, producer, broker, prefix, fail_once)
         with pytest.raises(OSError, match="locked"):
             await relay(now)
@@ -204,4 +209,7 @@ def test_what_was_sent_but_could_not_be_marked_is_not_sent_again(
 
     asyncio.run(main())
     assert store.read(outbox.pending) == []
-    assert [e["data"]["version"] for e in lifecycle_events(broker, prefix)] == ["d1", "d2"]
+    assert [e["data"]["version"] for e in lifecycle_events(KafkaConnection(broker), prefix)] == [
+        "d1",
+        "d2",
+    ]

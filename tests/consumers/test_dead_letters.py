@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from consumers.dead_letters import DeadLetters
 from processors.curation.curate import Curator
 from processors.curation.policy import CurationPolicy
+from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from producers.memory import MemoryProducer
 from producers.port import Raw, TooLarge
@@ -149,7 +150,7 @@ def test_a_topic_with_a_limit_of_its_own(broker: str, prefix: str, root: ObjectF
         topic = NewTopic(f"{own}{DEAD_LETTER_TOPIC}", 1, 1, topic_configs=limits)
         await admin.create_topics([topic])
         await admin.close()
-        producer = KafkaProducer(broker)
+        producer = KafkaProducer(KafkaConnection(broker))
         letters = DeadLetters(producer, own, root)
         await letters.send([(found, curator.row(found)) for found in (large, small)])
         await producer.stop()

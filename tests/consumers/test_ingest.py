@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from consumers.kafka import cluster_id, input_topics
 from operations.ingest_batch import STEPS
+from producers.connection import KafkaConnection
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.rows import Row
 from stores.ledger.delta import DeltaLedgerReader
@@ -135,7 +136,7 @@ def test_two_owners_of_one_partition_write_each_record_once(
     topic = f"{prefix}execution.completed"
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         stop = asyncio.Event()
         loops = [
             loop_of(broker, prefix, tmp_path, cluster, QUICK.model_copy(update={"flush_rows": 20}))
@@ -166,7 +167,7 @@ def test_partitions_move_between_members_without_loss(
     topic = f"{prefix}execution.completed"
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         stops = [asyncio.Event(), asyncio.Event()]
         loops = [loop_of(broker, prefix, tmp_path, cluster, QUICK) for _ in stops]
         running = [asyncio.create_task(loops[0].run(stops[0]))]

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
 
 from consumers.ingest import IngestLoop
 from consumers.kafka import cluster_id
+from producers.connection import KafkaConnection
 from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.kafka
 
 
 async def built(broker: str, prefix: str, ledger: Path) -> IngestLoop:
-    return loop_of(broker, prefix, ledger, await cluster_id(broker), QUICK)
+    return loop_of(broker, prefix, ledger, await cluster_id(KafkaConnection(broker)), QUICK)
 
 
 async def wait_for_rows(ledger: Path, count: int) -> list[Row]:
@@ -110,7 +111,7 @@ def test_a_fenced_ingest_goes_on_from_the_ledgers_offsets(
     mine, moved = TopicPartition(topic, 1), TopicPartition(topic, 0)
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         loop, stop = await built(broker, prefix, tmp_path), asyncio.Event()
         running = asyncio.create_task(loop.run(stop))
         await publish(broker, topic, [structured("execution.completed", execution())], mine[1])

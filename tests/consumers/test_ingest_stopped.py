@@ -13,6 +13,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from consumers.kafka import cluster_id, input_topics
 from operations.stop_partitions import StopPartitions
+from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
@@ -30,7 +31,7 @@ def events(count: int) -> list[Any]:
 
 async def stored(ledger: Path, broker: str, places: Sequence[TopicPartition], offset: int) -> None:
     """A ledger that has read each of these partitions up to `offset`, of which it kept one row."""
-    cluster = await cluster_id(broker)
+    cluster = await cluster_id(KafkaConnection(broker))
     writer = DeltaLedgerWriter(ledger, cluster)
     writer.claim(places)
     last = [
@@ -118,7 +119,7 @@ def test_an_accepted_gap_is_read_past_while_ingest_runs(
     place = TopicPartition(topic, 0)
 
     async def main() -> list[Row]:
-        cluster = await cluster_id(broker)
+        cluster = await cluster_id(KafkaConnection(broker))
         await publish(broker, topic, events(5), 0)
         await stored(tmp_path, broker, [place], 9 if anew else 2)
         if not anew:

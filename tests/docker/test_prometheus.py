@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from service.broker import free_port
 from service.settings import load
 from tests.docker.files import DOCKER, PROMETHEUS, panels, rules
@@ -53,7 +54,7 @@ def program(need_tool: Callable[[str], str]) -> str:
 def stack(program: str, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("scraped")
     prefix = f"t{uuid.uuid4().hex[:8]}."
-    asyncio.run(create_topics(broker, prefix, 2))
+    asyncio.run(create_topics(KafkaConnection(broker), prefix, 2))
     config = write_config(
         folder, broker, kafka={"prefix": prefix}, ingest={"group": f"{prefix}ingest"}
     )

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from schemas.datasets import Example, Manifest, Split
 from schemas.rows import Disposition, Row
 from tests.imports import real_learning as learning
@@ -45,7 +46,7 @@ class Loaded:
 def loaded(shared_data: Path, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     """All three formats through a real broker; the tau-bench file twice."""
     folder, prefix = tmp_path_factory.mktemp("real"), f"real{uuid.uuid4().hex[:8]}."
-    asyncio.run(create_topics(broker, prefix, 2))
+    asyncio.run(create_topics(KafkaConnection(broker), prefix, 2))
     place = traces.Installation(folder, broker, prefix)
     log = folder / "log.jsonl"
     traces.write_openai_chat(shared_data, log)

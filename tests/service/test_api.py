@@ -16,6 +16,7 @@ import yaml
 
 from operations.move_rollout import Move
 from processors.rollout.decide import Action
+from producers.connection import KafkaConnection
 from schemas import lifecycle
 from service.broker import free_port
 from service.demo.lifecycle import lifecycle_events
@@ -127,7 +128,7 @@ def test_events_decided_without_kafka_are_published_in_order_when_it_is_back(
         processes.wait_for(lambda: not api.store.read(outbox.pending), "the relay", 60)
     finally:
         processes.end(child)
-    published = [event["type"] for event in lifecycle_events(broker, prefix)]
+    published = [event["type"] for event in lifecycle_events(KafkaConnection(broker), prefix)]
     assert [kind for kind in published if kind in expected] == expected
     assert published.count(lifecycle.ROLLED_BACK) == 1
 

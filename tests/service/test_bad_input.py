@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from producers.connection import KafkaConnection
 from schemas.errors import Code
 from schemas.records import TopicPartition
 from service.broker import free_port
@@ -195,7 +196,7 @@ def test_a_member_that_lost_its_place_in_the_log(tmp_path: Path, broker: str, pr
 
     config = processes.write_config(tmp_path, broker, kafka={"prefix": prefix})
     place = TopicPartition(f"{prefix}execution.completed", 0)
-    cluster = asyncio.run(cluster_id(broker))
+    cluster = asyncio.run(cluster_id(KafkaConnection(broker)))
     writer = DeltaLedgerWriter(tmp_path / "data" / "ledger", cluster)
     writer.claim([place])
     writer.append([row(99, topic=place.topic, cluster=cluster)], {place: 100})
