@@ -29,6 +29,8 @@ async def resolve(
     read from its first record (`start`), or not at all (`until`). Raises Unrecoverable(BAD_RANGE),
     NotReady(NO_BROKER).
     """
+    if start is None and until is None:
+        return Bounds()
     consumer = AIOKafkaConsumer(
         *topics, **connection.options(), enable_auto_commit=False, isolation_level="read_committed"
     )

@@ -59,12 +59,12 @@ class Flusher:
     def __init__(
         self,
         batch: IngestBatch,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetters | None,
         tell_kafka: Callable[[Mapping[TopicPartition, int]], Awaitable[None]],
         meter: Meter,
         fault: Fault,
     ) -> None:
-        """`tell_kafka` returns offsets as advice for lag tools."""
+        """`tell_kafka` returns offsets as advice for lag tools. Without `dead_letters` none are sent."""
         self._batch = batch
         self._dead_letters = dead_letters
         self._tell_kafka = tell_kafka
@@ -117,8 +117,9 @@ class Flusher:
     async def _flush(self, waiting: Waiting) -> None:
         """The steps of `operations.ingest_batch.STEPS`."""
         self._fault("decided")
-        if waiting.letters:
-            await self._repeat(lambda: self._dead_letters.send(waiting.letters))
+        letters = self._dead_letters
+        if letters is not None and waiting.letters:
+            await self._repeat(lambda: letters.send(waiting.letters))
         self._fault("dead_letters_sent")
         await self._repeat(
             lambda: asyncio.to_thread(self._batch.commit, waiting.rows, waiting.offsets)

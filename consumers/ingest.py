@@ -48,7 +48,7 @@ class IngestLoop:
         topics: Sequence[str],
         settings: IngestSettings,
         batch: IngestBatch,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetters | None,
         stops: StopPartitions,
         meter: Meter,
         *,

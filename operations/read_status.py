@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from operations.consider_training import read_window
 from operations.settings import ModelSettings
 from schemas.rows import Disposition
-from stores.control import counters, jobs, outbox, registry, rollouts
+from stores.control import counters, jobs, outbox, registry, rollouts, stops
 from stores.control.database import Database
 from stores.control.jobs import Job
 from stores.control.registry import AdapterVersion
@@ -40,6 +40,10 @@ class ReadStatus:
                 "pending": waiting,
                 "oldest_seconds": (now - oldest).total_seconds() if oldest else 0.0,
             },
+            "stopped_partitions": [
+                {**asdict(stop), "since": stop.since.isoformat()}
+                for stop in stops.every(connection)
+            ],
             "models": [_model(connection, model, now) for model in self._models],
             "not_configured": self._strangers(connection),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -17,12 +18,15 @@ log = structlog.get_logger(__name__)
 class StopPartitions:
     """Keeps, drops and lists stops. Blocking: call it in a thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ledger: str = "") -> None:
+        """`ledger` names another ledger than the installation's own."""
         self._database = database
+        self._prefix = f"{ledger}|" if ledger else ""
 
     def stop(self, stop: Stop) -> None:
         """Keep one."""
-        if self._database.write(lambda c: stops.note(c, stop)):
+        kept = replace(stop, partition_key=self._prefix + stop.partition_key)
+        if self._database.write(lambda c: stops.note(c, kept)):
             log.error(
                 "ingest.partition_stopped",
                 partition=stop.partition_key,
@@ -34,7 +38,7 @@ class StopPartitions:
 
     def known(self, offsets: dict[str, int]) -> dict[str, Stop]:
         """The stops among partitions, by key; those whose stored offset has moved are over."""
-        found = {stop.partition_key: stop for stop in self._database.read(stops.every)}
+        found = self._every()
         over = [k for k in found.keys() & offsets.keys() if found[k].next_offset != offsets[k]]
         self.clear(over)
         return {key: found[key] for key in found.keys() & offsets.keys() - set(over)}
@@ -42,8 +46,13 @@ class StopPartitions:
     def clear(self, keys: Iterable[str]) -> None:
         """Drop some."""
         for key in keys:
-            self._database.write(partial(stops.clear, partition_key=key))
+            self._database.write(partial(stops.clear, partition_key=self._prefix + key))
 
     def keys(self) -> set[str]:
         """Those of all members, as of the first topic of each name."""
-        return {s.partition_key.partition("#")[0] for s in self._database.read(stops.every)}
+        return {key.partition("#")[0] for key in self._every()}
+
+    def _every(self) -> dict[str, Stop]:
+        kept = self._database.read(stops.every)
+        mine = [s for s in kept if s.partition_key.startswith(self._prefix)]
+        return {s.partition_key.removeprefix(self._prefix): s for s in mine}

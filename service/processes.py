@@ -7,6 +7,8 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -17,8 +19,23 @@ from service.wiring import Wiring
 log = structlog.get_logger(__name__)
 
 
-def run_ingest(settings: Settings) -> None:
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A part of the topics, as the command line names it (see `consumers.bounds`), and where to."""
+
+    start: str | None = None
+    until: str | None = None
+    ledger: Path | None = None
+
+    def options(self) -> list[str]:
+        """The same, for another process."""
+        given = {"--from": self.start, "--until": self.until, "--ledger": self.ledger}
+        return [word for name, value in given.items() if value for word in (name, str(value))]
+
+
+def run_ingest(settings: Settings, backfill: Backfill) -> None:
     """Read Kafka into the ledger. Raises what a user can mend, and NotReady without a broker."""
+    from consumers.bounds import resolve  # noqa: PLC0415
     from consumers.kafka import cluster_id, input_topics, require_topics  # noqa: PLC0415
     from producers.kafka import KafkaProducer  # noqa: PLC0415
 
@@ -26,10 +43,12 @@ def run_ingest(settings: Settings) -> None:
     wiring = Wiring(settings, meter)
 
     async def main(stop: asyncio.Event) -> None:
-        await require_topics(wiring.kafka, input_topics(settings.kafka.prefix))
+        topics = input_topics(settings.kafka.prefix)
+        await require_topics(wiring.kafka, topics)
         cluster = await cluster_id(wiring.kafka)
+        bounds = await resolve(wiring.kafka, topics, backfill.start, backfill.until)
         producer = KafkaProducer(wiring.kafka)
-        loop = wiring.ingest_loop(cluster, producer)
+        loop = wiring.ingest_loop(cluster, producer, bounds, backfill.ledger)
         meter.serve(settings.metrics.host, settings.metrics.ingest)
         log.info("ingest.started", bootstrap=wiring.bootstrap, cluster=cluster)
         try:

@@ -51,6 +51,8 @@ class Child:
     name: str
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
+    ends: bool = False
+    """Whether exit code 0 is its end: it is not started again."""
     process: subprocess.Popen[bytes] | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -77,11 +79,19 @@ class Supervisor:
     def check(self) -> None:
         """Restart what died. Raises Unrecoverable(CHILD_DIES), or Halted, for what only a user can mend."""
         now = time.monotonic()
-        for child in self._children.values():
+        for child in list(self._children.values()):
             if child.process is not None and child.process.poll() is not None:
+                if child.ends and child.process.returncode == 0:
+                    del self._children[child.name]
+                    continue
                 self._died(child, now)
             if child.process is None and now >= child.backoff.next_start:
                 self._start(child)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is supervised (any more)."""
+        return not self._children
 
     def stop(self, name: str | None = None) -> None:
         """End one child, or all of them, the newest first."""

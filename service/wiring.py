@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from consumers.assignment import Bounds
@@ -35,6 +36,7 @@ from operations.stop_partitions import StopPartitions
 from operations.validate_adapter import ValidateAdapter
 from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
+from schemas.digests import digest_of
 from schemas.telemetry import Meter
 from service.settings import Settings
 from serving.vllm import VllmGateway
@@ -189,29 +191,37 @@ class Wiring:
             self.meter,
         )
 
-    def ingest_batch(self, cluster: str) -> IngestBatch:
-        """Ingest's decisions and commits."""
+    def ingest_batch(self, cluster: str, ledger: Path | None = None) -> IngestBatch:
+        """Ingest's decisions and commits; into another ledger, if one is named."""
         places = self.settings.places
+        folder = ledger or places.ledger
         return IngestBatch(
-            DeltaLedgerWriter(places.ledger, cluster),
-            DeltaLedgerReader(places.ledger),
+            DeltaLedgerWriter(folder, cluster),
+            DeltaLedgerReader(folder),
             cluster,
             self.settings.curation.policy(secret_key(places.keys / "hmac.key")),
             self.meter,
         )
 
     def ingest_loop(
-        self, cluster: str, producer: KafkaProducer, bounds: Bounds | None = None
+        self,
+        cluster: str,
+        producer: KafkaProducer,
+        bounds: Bounds | None = None,
+        ledger: Path | None = None,
     ) -> IngestLoop:
-        """The consumer that drives ingest."""
-        prefix = self.settings.kafka.prefix
+        """The consumer that drives ingest. Into another ledger it reads in a group of its own."""
+        prefix, settings, name = self.settings.kafka.prefix, self.settings.ingest, ""
+        if ledger is not None:
+            name = digest_of(str(ledger.resolve()))[:8]
+            settings = settings.model_copy(update={"group": f"{settings.group}-{name}"})
         return IngestLoop(
             self.kafka,
             input_topics(prefix),
-            self.settings.ingest,
-            self.ingest_batch(cluster),
-            DeadLetters(producer, prefix, self.objects),
-            StopPartitions(self.database),
+            settings,
+            self.ingest_batch(cluster, ledger),
+            None if ledger else DeadLetters(producer, prefix, self.objects),
+            StopPartitions(self.database, name),
             self.meter,
             bounds=bounds,
         )

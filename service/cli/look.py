@@ -44,6 +44,12 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
     print_table("Records", names, [list(found["records"].values())])
     if found["records"]["dead_letter"]:
         typer.echo("Why dead letters are dead: ingest's log, and the headers of their topic")
+    for stop in found["stopped_partitions"]:
+        typer.echo(
+            f"Stopped: {stop['partition_key']}: the ledger stands at {stop['next_offset']}, its log"
+            f" holds {stop['log_start']}–{stop['log_end']} ({stop['reason'].replace('_', ' ')});"
+            " see: lorikeet ledger accept-gap"
+        )
     for name, count in found["not_configured"].items():
         typer.echo(f"{count} runs name the model {name}, which the settings do not: nobody learns")
     pending = found["outbox"]["pending"]

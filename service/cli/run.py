@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +15,24 @@ import typer
 from service.cli.options import Bootstrap, Config, Data, debug, settings_of
 
 if TYPE_CHECKING:
+    from service.processes import Backfill
     from service.settings import Settings
     from service.supervise import Child, KeptBroker, Supervisor
 
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, metavar="N", help="Ingest processes that share the topics."),
+]
+_RANGE = "beginning, now, an RFC 3339 time, or a JSON file {topic:partition: offset}"
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="PLACE", help=f"Where new partitions begin: {_RANGE}."),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="PLACE", help="Read up to there, then end.")
+]
+Ledger = Annotated[
+    Path | None, typer.Option("--ledger", metavar="FOLDER", help="Another ledger to read into.")
 ]
 MemberId = Annotated[
     str | None,
@@ -89,18 +102,26 @@ def ingest(
     bootstrap: Bootstrap = None,
     workers: Workers = None,
     member_id: MemberId = None,
+    start: From = None,
+    until: Until = None,
+    ledger: Ledger = None,
 ) -> None:
-    """Read Kafka into the ledger: every record exactly one row."""
-    from service.processes import run_ingest  # noqa: PLC0415
+    """Read Kafka into the ledger: every record exactly one row.
+
+    The ledger knows where it stands: --from holds for partitions that it does not know yet. To read a
+    range a second time, name another --ledger; its dead letters are not published again.
+    """
+    from service.processes import Backfill, run_ingest  # noqa: PLC0415
 
     settings = _ingesting(settings_of(config, data, bootstrap), workers, member_id)
+    backfill = Backfill(start, until, ledger)
     if settings.ingest.workers == 1:
-        _process("ingest", run_ingest, settings)
+        _process("ingest", partial(run_ingest, backfill=backfill), settings)
     else:
-        _ingest_together(settings, config)
+        _ingest_together(settings, config, backfill)
 
 
-def _ingest_together(settings: Settings, config: Path | None) -> None:
+def _ingest_together(settings: Settings, config: Path | None, backfill: Backfill) -> None:
     """Supervise as many ingest processes as the settings say."""
     from service import logs  # noqa: PLC0415
     from service.supervise import Supervisor  # noqa: PLC0415
@@ -111,7 +132,9 @@ def _ingest_together(settings: Settings, config: Path | None) -> None:
     supervisor = Supervisor(settings.places.logs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for child in ingest_children(settings, _same(settings, config)):
+        options = [*_same(settings, config), *backfill.options()]
+        for child in ingest_children(settings, options):
+            child.ends = backfill.until is not None
             supervisor.add(child)
             page = f"{settings.metrics.host}:{child.environment['LORIKEET_METRICS__INGEST']}"
             log = settings.places.logs / f"{child.name}.log"
@@ -155,8 +178,8 @@ def _process(name: str, main: Callable[[Settings], None], settings: Settings) ->
 
 
 def _watch(supervisor: Supervisor, kept: KeptBroker | None = None) -> None:
-    """Restart what dies, until a signal or an error that only a person can mend."""
-    while True:
+    """Restart what dies, until all is done, a signal, or an error that only a person can mend."""
+    while not supervisor.empty:
         supervisor.check()
         if kept is not None:
             kept.check()
