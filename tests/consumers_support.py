@@ -21,13 +21,14 @@ from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from schemas.rows import Row
-from schemas.telemetry import NoMeter
+from schemas.telemetry import Meter, NoMeter
 from stores.artifacts.objects import ObjectFolder
 from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests.support import event, execution
 
 QUICK = IngestSettings(flush_seconds=0.1, session_timeout_ms=6000, heartbeat_ms=200)
+_NOBODY = NoMeter()
 Message = tuple[bytes | None, Sequence[tuple[str, bytes]]]
 
 
@@ -65,7 +66,13 @@ def structured(kind: str, data: dict[str, Any], **attributes: Any) -> Message:
 
 
 def loop_of(
-    broker: str, prefix: str, ledger: Path, cluster: str, settings: IngestSettings, **more: Any
+    broker: str,
+    prefix: str,
+    ledger: Path,
+    cluster: str,
+    settings: IngestSettings,
+    meter: Meter = _NOBODY,
+    **more: Any,
 ) -> IngestLoop:
     """An ingest loop that is not running yet."""
     batch = IngestBatch(
@@ -73,7 +80,7 @@ def loop_of(
         DeltaLedgerReader(ledger),
         cluster,
         CurationPolicy(hmac_key=b"key"),
-        NoMeter(),
+        meter,
     )
     letters = DeadLetters(
         KafkaProducer(KafkaConnection(broker)), prefix, ObjectFolder(f"file://{ledger}-objects")
@@ -87,9 +94,28 @@ def loop_of(
         batch,
         letters,
         stops,
-        NoMeter(),
+        meter,
         **more,
     )
+
+
+async def built(
+    broker: str, prefix: str, ledger: Path, settings: IngestSettings = QUICK, **more: Any
+) -> IngestLoop:
+    """The same, for the broker's own cluster."""
+    cluster = await cluster_id(KafkaConnection(broker))
+    return loop_of(broker, prefix, ledger, cluster, settings, **more)
+
+
+async def rows_of(ledger: Path, count: int, seconds: float = 30.0) -> list[Row]:
+    """The ledger's rows, as soon as it has so many."""
+    rows: list[Row] = []
+    for _ in range(int(seconds * 10)):
+        rows = list(DeltaLedgerReader(ledger).rows())
+        if len(rows) >= count:
+            break
+        await asyncio.sleep(0.1)
+    return rows
 
 
 async def ingest(

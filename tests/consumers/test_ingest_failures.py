@@ -13,30 +13,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
 
-from consumers.ingest import IngestLoop
 from consumers.kafka import cluster_id
 from producers.connection import KafkaConnection
 from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
-from tests.consumers_support import QUICK, loop_of, publish, structured
+from tests.consumers_support import built, publish, rows_of, structured
 from tests.support import execution, row
 
 pytestmark = pytest.mark.kafka
-
-
-async def built(broker: str, prefix: str, ledger: Path) -> IngestLoop:
-    return loop_of(broker, prefix, ledger, await cluster_id(KafkaConnection(broker)), QUICK)
-
-
-async def wait_for_rows(ledger: Path, count: int) -> list[Row]:
-    for _ in range(100):
-        rows = list(DeltaLedgerReader(ledger).rows())
-        if len(rows) >= count:
-            break
-        await asyncio.sleep(0.1)
-    return rows
 
 
 @pytest.mark.parametrize("failing", [1, 2], ids=["the first", "one after a rebalance"])
@@ -115,15 +101,15 @@ def test_a_fenced_ingest_goes_on_from_the_ledgers_offsets(
         loop, stop = await built(broker, prefix, tmp_path), asyncio.Event()
         running = asyncio.create_task(loop.run(stop))
         await publish(broker, topic, [structured("execution.completed", execution())], mine[1])
-        await wait_for_rows(tmp_path, 1)
+        await rows_of(tmp_path, 1)
         other = DeltaLedgerWriter(tmp_path, cluster)
         other.claim([moved])
         other.append([row(n, topic=topic, cluster=cluster) for n in range(3)], {moved: 3})
         await publish(broker, topic, [structured("execution.completed", execution())], mine[1])
-        await wait_for_rows(tmp_path, 5)
+        await rows_of(tmp_path, 5)
         events = [structured("execution.completed", execution()) for _ in range(5)]
         await publish(broker, topic, events, moved[1])
-        await wait_for_rows(tmp_path, 7)
+        await rows_of(tmp_path, 7)
         await asyncio.sleep(0.5)
         stop.set()
         await running
@@ -157,7 +143,7 @@ def test_reading_back_what_was_seen_does_not_hold_up_the_heartbeat(
         beating = asyncio.create_task(pulse())
         running = asyncio.create_task(loop.run(stop))
         await publish(broker, topic, [structured("execution.completed", execution())])
-        await wait_for_rows(tmp_path, 1)
+        await rows_of(tmp_path, 1)
         stop.set()
         await running
         beating.cancel()
