@@ -1,6 +1,6 @@
-"""The embedded broker with every kind of listener, for tests: TLS, client certificates, SASL.
+"""The embedded broker with every kind of listener, for tests: TLS, client certificates, SASL, ACLs.
 
-Certificates are made on the spot. `ALICE` may log in by PLAIN and SCRAM, anyone by an unsecured token.
+Certificates are made on the spot; whoever has an unsigned token may log in as its subject.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from producers.settings import KafkaSecurity
 from service.broker import EmbeddedBroker, free_port
 
 ALICE = ("alice", "alice-secret")
+"""May do everything, as may those who log in by a certificate or not at all."""
+BOB = ("bob", "bob-secret")
+"""May do what ACLs say."""
 KEY_PASSWORD = "of the key"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 _LISTENERS = {
@@ -121,16 +124,17 @@ class SecuredBroker(EmbeddedBroker):
         mapped = "listener.security.protocol.map"
         values[mapped] = ",".join([values[mapped], *kinds])
         values["inter.broker.listener.name"] = "PLAINTEXT"
-        values |= self._tls() | _sasl()
+        values |= self._tls() | _sasl() | _rights()
         path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         return path
 
     def _format(self, properties: Path) -> list[str]:
-        name, password = ALICE
-        user = f'[name="{name}",password="{password}"]'
-        scram = (m for m in MECHANISMS if m.startswith("SCRAM"))
-        users = [part for m in scram for part in ("--add-scram", f"{m}={user}")]
-        return [*super()._format(properties), *users]
+        arguments = super()._format(properties)
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            for name, password in (ALICE, BOB):
+                user = f'{mechanism}=[name="{name}",password="{password}"]'
+                arguments += ["--add-scram", user]
+        return arguments
 
     def _tls(self) -> dict[str, str]:
         return {
@@ -158,6 +162,14 @@ def _sasl() -> dict[str, str]:
             key = f"listener.name.{name}.{mechanism.lower()}.sasl.jaas.config"
             values[key] = f"org.apache.kafka.common.security.{module};"
     return values
+
+
+def _rights() -> dict[str, str]:
+    return {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:{ALICE[0]}",
+        "ssl.principal.mapping.rules": f"RULE:^.*$/{ALICE[0]}/",
+    }
 
 
 def _base64(claims: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.control import build_worker
 from consumers.kafka import (
     KafkaPublishedEvents,
     all_topics,
     cluster_id,
     create_topics,
-    input_topics,
     require_topics,
 )
-from consumers.settings import ControlSettings
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
@@ -30,20 +26,11 @@ from schemas.errors import Code, NotReady, Unrecoverable
 from service.broker import free_port
 from stores.ledger.delta import DeltaLedgerReader
 from tests import processes
+from tests.control_support import wake
 from tests.secured_broker import ALICE, KEY_PASSWORD, SecuredBroker, unsecured_token
 
 pytestmark = pytest.mark.kafka
 SCRAM = {"mechanism": "SCRAM-SHA-512", "username": ALICE[0], "password": ALICE[1]}
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    broker = SecuredBroker(tmp_path_factory.mktemp("secured"))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture
@@ -138,21 +125,6 @@ def test_what_a_consumer_needs_is_asked_over_a_login(secured: SecuredBroker, top
     asyncio.run(ask())
 
 
-class Woken:
-    """What the control worker drives: notes who woke it."""
-
-    def __init__(self) -> None:
-        self.topics: asyncio.Queue[str] = asyncio.Queue()
-
-    def woken(self, topic: str, events: int) -> None:
-        assert events > 0
-        self.topics.put_nowait(topic)
-
-    async def consider(self) -> None: ...
-    async def advance(self) -> None: ...
-    async def relay(self) -> None: ...
-
-
 @pytest.mark.parametrize("case", ["scram", "oauth", "mutual"])
 def test_the_control_worker_is_woken_over_tls(
     secured: SecuredBroker, topics: str, tmp_path: Path, case: str
@@ -163,36 +135,8 @@ def test_the_control_worker_is_woken_over_tls(
         "mutual": lambda: secured.connection("mutual", **shown(secured, None)),
     }[case]()
 
-    async def work() -> str:
-        operations = Woken()
-        app = build_worker(
-            operations,
-            input_topics(topics),
-            connection=connection,
-            settings=ControlSettings(),
-            data=str(tmp_path / "faust"),
-        )
-        app.finalize()
-        await app.start()
-        publishing = asyncio.create_task(keep_publishing(connection, f"{topics}feedback.received"))
-        try:
-            return await asyncio.wait_for(operations.topics.get(), 30)
-        finally:
-            publishing.cancel()
-            await app.stop()
-
-    assert asyncio.run(work()) == f"{topics}feedback.received"
-
-
-async def keep_publishing(connection: KafkaConnection, topic: str) -> None:
-    """The worker reads from the end, which it finds when it is assigned."""
-    producer = KafkaProducer(connection)
-    try:
-        while True:
-            await producer.send_raw([Raw(topic=topic, key=None, value=b"{}", headers=())])
-            await asyncio.sleep(0.2)
-    finally:
-        await producer.stop()
+    woken_by = asyncio.run(wake(connection, connection, topics, tmp_path))
+    assert woken_by == f"{topics}feedback.received"
 
 
 def config(folder: Path, connection: KafkaConnection, prefix: str, **security: Any) -> Path:
