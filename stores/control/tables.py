@@ -79,6 +79,20 @@ leases = Table("leases", metadata, _key("name"), _name("owner"), _int("epoch"), 
 
 ledger_cursor = Table("ledger_cursor", metadata, _key("ledger"), _int("version", -1))
 ledger_offsets = Table("ledger_offsets", metadata, _key("partition_key"), _int("next_offset"))
+ledger_gaps = Table(
+    "ledger_gaps",
+    metadata,
+    _key("cluster"),
+    _key("topic"),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("incarnation", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    _int("end"),
+    _name("accepted_by"),
+    _time("accepted_at", null=True),
+    Column("reason", Text, nullable=False),
+    _int("version"),
+)
 disposition_counts = Table(
     "disposition_counts",
     metadata,
