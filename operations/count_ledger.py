@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
 from schemas.telemetry import Meter
 from stores.control import counters
+from stores.control import gaps as accepted
 from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader
-from stores.ledger.port import Addition
+from stores.ledger.gaps import Gap
+from stores.ledger.log import LogExpired
+from stores.ledger.port import Addition, Snapshot
 
 
 class CountLedger:
@@ -22,18 +28,59 @@ class CountLedger:
         self._meter = meter
 
     def __call__(self) -> int:
-        """Count what is new; how many commits that was."""
+        """Count what is new; how many commits that was.
+
+        Where the log no longer reaches back to what was counted, everything is counted anew.
+        """
         since = self._database.read(counters.cursor)
         counted = 0
-        for addition in self._ledger.additions(since, counters.COLUMNS):
-            counted += self._database.write(partial(_apply, addition))
+        try:
+            for addition in self._ledger.additions(since, counters.COLUMNS):
+                if not self._database.write(partial(_apply, since, addition)):
+                    break  # somebody else counts too: what is left is theirs, or the next call's
+                since = addition.version
+                counted += 1
+        except LogExpired:
+            self.recount()
         return counted
 
     def recount(self) -> None:
-        """Count everything anew."""
-        self._database.write(counters.reset)
-        self()
+        """Count everything anew, in one transaction, from the rows that the ledger holds now.
+
+        The tallies of the days that retention dropped are added.
+        """
+        snapshot = self._ledger.snapshot(counters.COLUMNS)
+        dropped = (counters.thawed(table) for table in snapshot.retired)
+        found = counters.merged(itertools.chain(dropped, [counters.tally(snapshot.rows)]))
+        self._database.write(partial(_replace, snapshot, found))
 
 
-def _apply(addition: Addition, connection: Connection) -> bool:
-    return counters.apply(connection, addition.version, addition.rows, addition.offsets)
+def _apply(since: int, addition: Addition, connection: Connection) -> bool:
+    counted = counters.apply(connection, addition.version, addition.rows, addition.offsets, since)
+    if counted:
+        accepted.record(connection, _gaps(addition.gaps, addition.version))
+    return counted
+
+
+def _replace(snapshot: Snapshot, found: counters.Tally, connection: Connection) -> None:
+    counters.replace(connection, snapshot.version, found, snapshot.offsets)
+    accepted.record(connection, _gaps(snapshot.gaps, snapshot.version))
+
+
+def _gaps(gaps: Iterable[Gap], version: int) -> Iterable[accepted.AcceptedGap]:
+    for gap in gaps:
+        name, _, number = gap.key.partition("#")
+        cluster, topic, partition = name.split(":")
+        at = gap.note.get("accepted_at")
+        yield accepted.AcceptedGap(
+            cluster,
+            topic,
+            int(partition),
+            int(number or 0),
+            gap.start,
+            gap.end,
+            gap.note.get("accepted_by", ""),
+            datetime.fromisoformat(at) if at else None,
+            gap.note.get("reason", ""),
+            version,
+        )

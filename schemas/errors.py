@@ -80,6 +80,21 @@ class Code(Enum):
         "the ledger's offset is outside the topic's log",
         "records were lost or the topic was made anew: lorikeet ledger accept-gap",
     )
+    LEDGER_LOG_EXPIRED = (
+        "E7211",
+        "the ledger's log no longer reaches back far enough",
+        "nothing: the counters are counted anew from the ledger's rows",
+    )
+    LEDGER_COLUMN = (
+        "E7212",
+        "a column of the ledger has another type",
+        "restore the ledger; types may only widen",
+    )
+    STORE_NOT_ATOMIC = (
+        "E7213",
+        "the object store lets several writers create one object",
+        "use a store that enforces If-None-Match, or a local disk",
+    )
 
     # E73xx  datasets
     DATASET_TOO_SMALL = (

@@ -1,17 +1,21 @@
 """Sufficient statistics, advanced from the ledger's own log.
 
 `apply` takes one commit's rows and moves the cursor in the same transaction, so a commit counts once.
+`replace` puts a count of all rows in place of it, at the version that they were read from. Rows that
+retention dropped stay counted: their tally is kept (`frozen`), and a full count adds it (`thawed`).
 Corrections are counted by tenant: feedback names a run, not a model. For a tenant with several models
 the count is an upper bound of each one's; the seal looks closer.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -55,15 +59,17 @@ COLUMNS = (
     "duration_ms",
     "feedback",
     "trust",
-    "content",
 )
 """What counting needs of a row."""
 BUCKET_SECONDS = 10
 _LEDGER = "ledger"
+_COUNTED = (disposition_counts, model_totals, tenant_totals, window_counts, rollout_units)
 _UNCOUNTED = ("duplicate", "dead_letter")
 _EVIDENCE = ("verified", "internal")
 """Whose runs decide a roll-out; failed runs count whatever their disposition."""
 _METRICS = ("success", "valid", "duration_ms")
+
+_COUNTERS = ("dispositions", "executions", "examples", "corrections")
 
 Key = tuple[Any, ...]
 
@@ -109,6 +115,51 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
     return found
 
 
+def merged(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies."""
+    total = Tally()
+    for found in tallies:
+        for name in _COUNTERS:
+            getattr(total, name).update(getattr(found, name))
+        for key, counts in found.window.items():
+            total.window[key].update(counts)
+        for key, unit in found.units.items():
+            known = total.units[key]
+            known.arms |= unit.arms
+            known.runs += unit.runs
+            known.successes += unit.successes
+            known.valid += unit.valid
+            known.duration_ms += unit.duration_ms
+    return total
+
+
+def frozen(found: Tally) -> pa.Table:
+    """A tally as a table of texts: which counter, its key and its amount as JSON."""
+    lines = [(name, key, n) for name in _COUNTERS for key, n in getattr(found, name).items()]
+    lines += [("window", key, dict(counts)) for key, counts in found.window.items()]
+    lines += [("units", k, {**asdict(u), "arms": sorted(u.arms)}) for k, u in found.units.items()]
+    columns = {
+        "counter": [name for name, _, _ in lines],
+        "key": [json.dumps(key) for _, key, _ in lines],
+        "amount": [json.dumps(amount) for _, _, amount in lines],
+    }
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def thawed(table: pa.Table) -> Tally:
+    """The inverse of `frozen`."""
+    found = Tally()
+    for line in table.to_pylist():
+        key, amount = tuple(json.loads(line["key"])), json.loads(line["amount"])
+        if line["counter"] == "window":
+            found.window[key] = Counter(amount)
+        elif line["counter"] == "units":
+            found.units[key] = Unit(**{**amount, "arms": set(amount["arms"])})
+        else:
+            getattr(found, line["counter"])[key] = amount
+    return found
+
+
 def _count_run(found: Tally, row: Mapping[str, Any]) -> None:
     model = (row["tenant"], row["model"])
     if row["rollout_id"] and row["arm"] and row["trust"] in _EVIDENCE:
@@ -142,11 +193,29 @@ def apply(
     version: int,
     rows: Iterable[Mapping[str, Any]],
     offsets: Mapping[str, int],
+    since: int | None = None,
 ) -> bool:
-    """Count one commit and move the cursor; False if it was counted before."""
-    if version <= cursor(connection):
+    """Count one commit and move the cursor; False if it was counted before.
+
+    `since`: the commit is the next one after that version; False too if the cursor is not there.
+    """
+    counted = cursor(connection)
+    if version <= counted or (since is not None and since != counted):
         return False
-    found = tally(rows)
+    _count(connection, tally(rows))
+    _move(connection, version, offsets)
+    return True
+
+
+def replace(connection: Connection, version: int, found: Tally, offsets: Mapping[str, int]) -> None:
+    """Put a count of the whole ledger, as of a version, in place of what was counted."""
+    for table in (*_COUNTED, ledger_cursor, ledger_offsets):
+        connection.execute(delete(table))
+    _count(connection, found)
+    _move(connection, version, offsets)
+
+
+def _count(connection: Connection, found: Tally) -> None:
     _add(connection, disposition_counts, ("topic", "partition", "disposition"), found.dispositions)
     _add(connection, model_totals, ("tenant", "model"), found.executions, "executions")
     _add(connection, model_totals, ("tenant", "model"), found.examples, "examples")
@@ -156,24 +225,12 @@ def apply(
         _add(connection, window_counts, ("tenant", "model", "bucket"), amounts, name)
     for key, unit in found.units.items():
         _add_unit(connection, key, unit)
+
+
+def _move(connection: Connection, version: int, offsets: Mapping[str, int]) -> None:
     for partition, offset in offsets.items():
         _upsert(connection, ledger_offsets, {"partition_key": partition}, {"next_offset": offset})
     _upsert(connection, ledger_cursor, {"ledger": _LEDGER}, {"version": version})
-    return True
-
-
-def reset(connection: Connection) -> None:
-    """Forget everything counted, for a recount."""
-    for table in (
-        ledger_cursor,
-        ledger_offsets,
-        disposition_counts,
-        model_totals,
-        tenant_totals,
-        window_counts,
-        rollout_units,
-    ):
-        connection.execute(delete(table))
 
 
 def offsets(connection: Connection) -> dict[str, int]:
@@ -298,6 +355,7 @@ def _add_unit(connection: Connection, key: Key, unit: Unit) -> None:
         update(rollout_units)
         .where(*this)
         .values(
+            arm=min(known.arm, arm),
             mixed=bool(known.mixed or known.arm != arm or mixed),
             **{column: columns[column] + amount for column, amount in sums.items()},
         )

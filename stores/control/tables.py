@@ -89,6 +89,20 @@ ingest_stops = Table(
     _name("reason"),
     _time("since"),
 )
+ledger_gaps = Table(
+    "ledger_gaps",
+    metadata,
+    _key("cluster"),
+    _key("topic"),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("incarnation", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    _int("end"),
+    _name("accepted_by"),
+    _time("accepted_at", null=True),
+    Column("reason", Text, nullable=False),
+    _int("version"),
+)
 disposition_counts = Table(
     "disposition_counts",
     metadata,

@@ -6,20 +6,38 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from schemas.records import TopicPartition
 from schemas.rows import Row
+from stores.ledger.gaps import Gap
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
     """One commit that added rows: its table version, the rows, and the offsets it advanced to.
 
-    `offsets` maps `cluster:topic:partition` to the next offset to read.
+    `offsets` maps `cluster:topic:partition` to the next offset to read; `gaps` are those it accepted.
     """
 
     version: int
     rows: Sequence[Mapping[str, Any]]
     offsets: Mapping[str, int]
+    gaps: Sequence[Gap] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole ledger as of a version; `rows` can be walked once.
+
+    `retired` are the tallies of the days that retention dropped, as they were handed over.
+    """
+
+    version: int
+    rows: Iterable[Mapping[str, Any]]
+    offsets: Mapping[str, int]
+    gaps: Sequence[Gap]
+    retired: Sequence[pa.Table]
 
 
 class LedgerWriter(Protocol):
@@ -36,6 +54,11 @@ class LedgerWriter(Protocol):
     def append(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         """Commit rows and next offsets. Raises NotReady(LEDGER_FENCED) if another writer moved."""
 
+    def accept_gap(
+        self, tp: TopicPartition, start: int, *, anew: bool, note: Mapping[str, str]
+    ) -> Gap:
+        """Move the next offset forward without rows, on record."""
+
 
 class LedgerReader(Protocol):
     """Reading what has been committed."""
@@ -51,8 +74,11 @@ class LedgerReader(Protocol):
     def additions(self, since: int, columns: Sequence[str]) -> Iterator[Addition]:
         """Commits after table version `since`, in order, with the columns asked for.
 
-        Compactions are skipped: they change no row.
+        Compactions are skipped: they change no row. Raises LogExpired if the log begins later.
         """
+
+    def snapshot(self, columns: Sequence[str]) -> Snapshot:
+        """Everything as of the newest version, for counting anew."""
 
     def version(self) -> int:
         """The newest table version."""

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+from deltalake import DeltaTable, Field
 
 from schemas.rows import Disposition, Row
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 PARTITION_COLUMN = "day"
+ORDER = ("cluster", "topic", "incarnation", "partition", "offset")
+"""How rows lie in compacted files: readers of one partition leave out the others' row groups."""
+_WIDER = {('PrimitiveType("integer")', 'PrimitiveType("long")')}
 
 _TYPES: dict[str, pa.DataType] = {
     "partition": pa.int32(),
@@ -48,8 +52,25 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def to_row(record: Mapping[str, Any]) -> Row:
-    """The inverse: a row from a record of all its columns; those of the table beside them are left."""
+    """The inverse: a row from a record of all its columns; those of the table beside them are left.
+
+    Rows written before a column came have nulls there.
+    """
     fields = {name: record[name] for name in Row._fields}
     fields["disposition"] = Disposition(fields["disposition"])
     fields["reasons"] = tuple(fields["reasons"] or ())
+    fields["incarnation"] = fields["incarnation"] or 0
     return Row(**fields)
+
+
+def widened(ours: Field, stored: Field) -> bool:
+    """Whether a table's column is of our type, or of one that holds all of ours."""
+    return ours.type == stored.type or (str(ours.type), str(stored.type)) in _WIDER
+
+
+def fit(rows: pa.Table, table: DeltaTable) -> pa.Table:
+    """Rows with the types that the table has by now, which may be wider than ours."""
+    stored = pa.schema(table.schema().to_arrow())
+    fields = [pa.field(name, stored.field(name).type) for name in rows.column_names]
+    wanted = pa.schema(fields)
+    return rows if rows.schema.equals(wanted) else rows.cast(wanted)

@@ -1,57 +1,82 @@
-"""The ledger's Delta table: made, opened, checked, and its failures as errors with codes."""
+"""The ledger's Delta table: made, opened, checked, brought up to date, and its failures as errors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, Field, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
-from stores.ledger import durable
-from stores.ledger.schema import LEDGER_VERSION, PARTITION_COLUMN, TABLE_SCHEMA
+from stores.ledger.local import LocalPlace
+from stores.ledger.place import Place, entry_name
+from stores.ledger.schema import LEDGER_VERSION, PARTITION_COLUMN, TABLE_SCHEMA, widened
 
-_VERSION_KEY = "lorikeet.ledgerVersion"
+VERSION_KEY = "lorikeet.ledgerVersion"
 _HIGHEST_READER, _HIGHEST_WRITER = 3, 7  # of Delta's protocol, as delta-rs knows it
+_RACES = 20
 
 
-def open_table(path: Path) -> DeltaTable:
-    """The table at `path`, made if there is none. Raises Unrecoverable with a code if it cannot be."""
-    durable.set_aside_torn_entry(path)
-    try:
-        table = DeltaTable(path)
-    except TableNotFoundError:
-        return _create(path)
-    except (DeltaError, OSError, ValueError) as error:
-        code = Code.LEDGER_NEWER if _asks_for_more(error) else Code.LEDGER_UNREADABLE
-        raise Unrecoverable(code, f"{path}: {_first_line(error)}") from error
-    check_version(table, path)
-    return table
+def place_of(place: Path | Place) -> Place:
+    """A folder of this machine as a place."""
+    return LocalPlace(place) if isinstance(place, Path) else place
 
 
-def check_version(table: DeltaTable, path: Path) -> None:
+def open_table(where: Path | Place) -> DeltaTable:
+    """The table, made if there is none, with all of today's columns.
+
+    Raises Unrecoverable with a code if it cannot be read, or was written by a newer Lorikeet.
+    """
+    place = place_of(where)
+    for _ in range(_RACES):
+        table = _open(place)
+        check_version(table, place)
+        if _is_current(table, place) or _evolve(table, place):
+            return table
+    raise NotReady(Code.LEDGER_FENCED, f"{place.uri} changes all the time")
+
+
+def check_version(table: DeltaTable, place: Place) -> None:
     """Raises Unrecoverable(LEDGER_NEWER) for what this Lorikeet, or its delta-rs, cannot write."""
-    stored = table.metadata().configuration.get(_VERSION_KEY) or "1"
+    stored = _version(table)
     if not stored.isdecimal():
-        raise Unrecoverable(Code.LEDGER_UNREADABLE, f"{path}: {_VERSION_KEY} is {stored[:20]!r}")
+        raise Unrecoverable(
+            Code.LEDGER_UNREADABLE, f"{place.uri}: {VERSION_KEY} is {stored[:20]!r}"
+        )
     if int(stored) > LEDGER_VERSION:
         raise Unrecoverable(
-            Code.LEDGER_NEWER, f"{path} has version {stored}, this one reads {LEDGER_VERSION}"
+            Code.LEDGER_NEWER, f"{place.uri} has version {stored}, this one reads {LEDGER_VERSION}"
         )
     asked = table.protocol()
     if asked.min_reader_version > _HIGHEST_READER or asked.min_writer_version > _HIGHEST_WRITER:
         raise Unrecoverable(
             Code.LEDGER_NEWER,
-            f"{path} asks for a reader of Delta's protocol {asked.min_reader_version} and a writer"
-            f" of {asked.min_writer_version}",
+            f"{place.uri} asks for a reader of Delta's protocol {asked.min_reader_version} and a"
+            f" writer of {asked.min_writer_version}",
         )
 
 
-def _create(path: Path) -> DeltaTable:
+def sync_log(place: Place, after: int, until: int) -> None:
+    """The log entries in (after, until] survive a power cut once this returns."""
+    place.sync([entry_name(version) for version in range(after + 1, until + 1)])
+
+
+def _open(place: Place) -> DeltaTable:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        place.mend()
+        return DeltaTable(place.uri, storage_options=dict(place.options))
+    except TableNotFoundError:
+        return _create(place)
+    except (DeltaError, OSError, ValueError) as error:
+        code = Code.LEDGER_NEWER if _asks_for_more(error) else Code.LEDGER_UNREADABLE
+        raise Unrecoverable(code, f"{place.uri}: {_first_line(error)}") from error
+
+
+def _create(place: Place) -> DeltaTable:
+    try:
+        place.make()
         table = DeltaTable.create(
-            path,
+            place.uri,
             schema=TABLE_SCHEMA,
             mode="ignore",
             partition_by=[PARTITION_COLUMN],
@@ -59,20 +84,66 @@ def _create(path: Path) -> DeltaTable:
                 "delta.logRetentionDuration": "interval 30 days",
                 # Partial column statistics make readers drop rows; Parquet's own are enough.
                 "delta.dataSkippingNumIndexedCols": "0",
-                _VERSION_KEY: str(LEDGER_VERSION),
+                VERSION_KEY: str(LEDGER_VERSION),
             },
+            storage_options=dict(place.options),
             raise_if_key_not_exists=False,
         )
     except CommitFailedError:  # another process made it meanwhile
-        table = DeltaTable(path)
-    except OSError as error:
-        raise ledger_error(error, path) from error
-    durable.sync_log(path, -1, table.version())
-    durable.sync(path)
+        table = DeltaTable(place.uri, storage_options=dict(place.options))
+    except (DeltaError, OSError) as error:
+        raise ledger_error(error, place) from error
+    sync_log(place, -1, table.version())
     return table
 
 
-def ledger_error(error: DeltaError | OSError, path: Path) -> LorikeetError:
+def _is_current(table: DeltaTable, place: Place) -> bool:
+    return int(_version(table)) == LEDGER_VERSION and not _missing(table, place)
+
+
+def _missing(table: DeltaTable, place: Place) -> list[Field]:
+    """Our columns that the table lacks. Raises Unrecoverable(LEDGER_COLUMN) for unlike types."""
+    known = {field.name: field for field in table.schema().fields}
+    missing = []
+    for field in Schema.from_arrow(TABLE_SCHEMA).fields:
+        if field.name not in known:
+            missing.append(field)
+        elif not widened(field, known[field.name]):
+            detail = f"{place.uri}: {field.name} is {known[field.name].type}, not {field.type}"
+            raise Unrecoverable(Code.LEDGER_COLUMN, detail)
+    return missing
+
+
+def _evolve(table: DeltaTable, place: Place) -> bool:
+    """Add the columns that came since, then say so; False if somebody else did at the same time.
+
+    Old rows have nulls there. A writer of the older version meets a conflict at its next commit, and
+    LEDGER_NEWER when it claims again.
+    """
+    before = table.version()
+    try:
+        if missing := _missing(table, place):
+            table.alter.add_columns(missing, commit_properties=_once())
+            table.update_incremental()
+        table.alter.set_table_properties(
+            {VERSION_KEY: str(LEDGER_VERSION)},
+            raise_if_not_exists=False,
+            commit_properties=_once(),
+        )
+        table.update_incremental()
+        sync_log(place, before, table.version())
+    except CommitFailedError:
+        return False
+    except (DeltaError, OSError) as error:
+        raise ledger_error(error, place) from error
+    return True
+
+
+def _once() -> CommitProperties:
+    return CommitProperties(max_commit_retries=1)
+
+
+def ledger_error(error: DeltaError | OSError, place: Place) -> LorikeetError:
     """A failed update or commit as an error with a code.
 
     NotReady(LEDGER_FENCED) only where Delta found the commit in conflict with another one: then
@@ -82,14 +153,18 @@ def ledger_error(error: DeltaError | OSError, path: Path) -> LorikeetError:
     if isinstance(error, CommitFailedError) and said.startswith("Failed to commit transaction"):
         return NotReady(Code.LEDGER_FENCED, said)
     if getattr(error, "errno", None) == 28 or "No space left" in str(error):  # noqa: PLR2004 - ENOSPC
-        return Unrecoverable(Code.DISK_FULL, str(path))
+        return Unrecoverable(Code.DISK_FULL, place.uri)
     if _asks_for_more(error):
         code = Code.LEDGER_NEWER
     elif isinstance(error, OSError | CommitFailedError):
         code = Code.UNWRITABLE
     else:
         code = Code.LEDGER_UNREADABLE
-    return Unrecoverable(code, f"{path}: {said}")
+    return Unrecoverable(code, f"{place.uri}: {said}")
+
+
+def _version(table: DeltaTable) -> str:
+    return table.metadata().configuration.get(VERSION_KEY) or "1"
 
 
 def _asks_for_more(error: BaseException) -> bool:

@@ -14,8 +14,9 @@ from deltalake import DeltaTable
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
-from stores.ledger import durable
+from stores.ledger import durable, log
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.local import LocalPlace
 from stores.ledger.table import open_table
 from tests.support import row
 
@@ -144,7 +145,7 @@ def test_a_ledger_of_a_newer_lorikeet_is_refused(tmp_path: Path) -> None:
     writer(tmp_path)
     entry = durable.entry(tmp_path, 0)
     entry.write_text(
-        entry.read_text().replace('"lorikeet.ledgerVersion":"1"', '"lorikeet.ledgerVersion":"9"')
+        entry.read_text().replace('"lorikeet.ledgerVersion":"2"', '"lorikeet.ledgerVersion":"9"')
     )
     with pytest.raises(Unrecoverable) as caught:
         open_table(tmp_path)
@@ -181,6 +182,6 @@ def test_data_is_synced_before_the_commit_and_the_log_after_it(
 
 def test_log_entries_are_whole_json(tmp_path: Path) -> None:
     writer(tmp_path).append(rows(0, 1), {TP: 1})
-    for _, actions in durable.entries(tmp_path, -1):
+    for _, actions in log.entries(LocalPlace(tmp_path), -1):
         assert all(isinstance(action, dict) for action in actions)
         assert json.dumps(actions)

@@ -34,11 +34,11 @@ def writer(path: Path) -> DeltaLedgerWriter:
 
 
 def fenced(ledger: DeltaLedgerWriter, batch: list[Row], offsets: dict[TopicPartition, int]) -> None:
-    before = DeltaLedgerReader(ledger._path).offsets()
+    before = DeltaLedgerReader(ledger._place).offsets()
     with pytest.raises(NotReady) as caught:
         ledger.append(batch, offsets)
     assert caught.value.code is Code.LEDGER_FENCED
-    assert DeltaLedgerReader(ledger._path).offsets() == before
+    assert DeltaLedgerReader(ledger._place).offsets() == before
 
 
 def rewrite(path: Path, kind: str, **changes: Any) -> None:

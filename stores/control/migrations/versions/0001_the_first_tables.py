@@ -190,6 +190,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("ledger"),
     )
     op.create_table(
+        "ledger_gaps",
+        sa.Column("cluster", sa.String(length=255), nullable=False),
+        sa.Column("topic", sa.String(length=255), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("incarnation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("end", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("accepted_by", sa.String(length=255), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("cluster", "topic", "partition", "incarnation", "start"),
+    )
+    op.create_table(
         "ledger_offsets",
         sa.Column("partition_key", sa.String(length=255), nullable=False),
         sa.Column("next_offset", sa.BigInteger(), server_default="0", nullable=False),

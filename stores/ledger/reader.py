@@ -1,0 +1,130 @@
+"""Reading what has been committed. Opens the table anew for each call: readers never fence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.records import TopicPartition
+from schemas.rows import Row
+from stores.ledger import log
+from stores.ledger.commit import OWN
+from stores.ledger.files import records
+from stores.ledger.gaps import Gap, gaps_of
+from stores.ledger.place import Place
+from stores.ledger.port import Addition, Snapshot
+from stores.ledger.retirement import retired_of
+from stores.ledger.schema import TABLE_SCHEMA, to_row
+from stores.ledger.table import open_table, place_of
+
+
+class DeltaLedgerReader:
+    """See `LedgerReader`."""
+
+    def __init__(self, where: Path | Place) -> None:
+        self._place = place_of(where)
+
+    def version(self) -> int:
+        """The newest table version."""
+        return open_table(self._place).version()
+
+    def offsets(self) -> dict[str, int]:
+        """Next offset of every partition known, by its `partition_key`."""
+        return _offsets(log.state(self._place).transactions)
+
+    def gaps(self) -> list[Gap]:
+        """What was accepted as never to be read."""
+        return gaps_of(log.state(self._place).transactions)
+
+    def rows(
+        self, *, tenant: str | None = None, offsets: Mapping[str, int] | None = None
+    ) -> Iterator[Row]:
+        """Rows of a tenant below the given offsets, in no order."""
+        wanted = None if tenant is None else pc.field("tenant") == tenant
+        for batch in self._scan(None, wanted):
+            for record in batch.to_pylist():
+                row = to_row(record)
+                if offsets is None or row.offset < offsets.get(row.partition_key, 0):
+                    yield row
+
+    def identities(
+        self, cluster: str, tp: TopicPartition, since: int | None = None
+    ) -> Iterator[tuple[tuple[str, str, str] | None, int]]:
+        """(tenant, source, id) and Kafka timestamp of a partition's rows, in offset order.
+
+        `since`: only rows with that Kafka timestamp (milliseconds UTC) or a later one. Row groups of
+        other partitions and older rows are not read.
+        """
+        wanted = (
+            (pc.field("cluster") == cluster)
+            & (pc.field("topic") == tp.topic)
+            & (pc.field("partition") == tp.partition)
+        )
+        if since is not None:
+            wanted &= pc.field("timestamp") >= since
+        columns = ["incarnation", "offset", "tenant", "source", "id", "timestamp"]
+        batches = list(self._scan(columns, wanted))
+        if not batches:
+            return
+        order = [("incarnation", "ascending"), ("offset", "ascending")]
+        rows = pa.Table.from_batches(batches)
+        newest_last = rows.take(pc.sort_indices(rows, sort_keys=order, null_placement="at_start"))
+        names = ("tenant", "source", "id", "timestamp")
+        for *identity, timestamp in zip(
+            *(newest_last.column(name).to_pylist() for name in names), strict=True
+        ):
+            yield None if None in identity else tuple(identity), timestamp
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """All rows, with the columns asked for."""
+        return open_table(self._place).to_pyarrow_dataset().to_table(columns=list(columns))
+
+    def additions(self, since: int, columns: Sequence[str]) -> Iterator[Addition]:
+        """Commits after version `since`, in order; what changes no row counted is skipped.
+
+        Raises LogExpired if the log, or a file that it names, is gone: read a `snapshot` then.
+        """
+        for version, actions in log.entries(self._place, since):
+            added = [a["add"]["path"] for a in actions if a.get("add", {}).get("dataChange")]
+            moved = {a["txn"]["appId"]: a["txn"]["version"] for a in actions if "txn" in a}
+            offsets = _offsets(moved)
+            if added or offsets:
+                try:
+                    rows = [row for name in added for row in records(self._place, name, columns)]
+                except FileNotFoundError:
+                    raise log.LogExpired(since) from None
+                yield Addition(version, rows, offsets, gaps_of(moved))
+
+    def snapshot(self, columns: Sequence[str]) -> Snapshot:
+        """Everything as of the newest version."""
+        table = open_table(self._place)
+        found = log.state(self._place, table.version())
+        batches = table.to_pyarrow_dataset().to_batches(columns=list(columns))
+        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
+        return Snapshot(
+            version=table.version(),
+            rows=rows,
+            offsets=_offsets(found.transactions),
+            gaps=gaps_of(found.transactions),
+            retired=[self._tally(name) for name in retired_of(found.transactions)],
+        )
+
+    def _tally(self, name: str) -> pa.Table:
+        with self._place.open(name) as file:
+            return pq.read_table(file)
+
+    def _scan(
+        self, columns: Sequence[str] | None, wanted: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        names = list(columns) if columns else [field.name for field in TABLE_SCHEMA]
+        dataset = open_table(self._place).to_pyarrow_dataset()
+        yield from dataset.to_batches(columns=names, filter=wanted)
+
+
+def _offsets(transactions: Mapping[str, int]) -> dict[str, int]:
+    return {key: version for key, version in transactions.items() if not key.startswith(OWN)}

@@ -1,0 +1,169 @@
+"""Writing: one process's hold on some partitions.
+
+One commit carries the rows and, as Delta `txn` actions, the next offset of every partition in it:
+id `cluster:topic:partition`, version = next offset. A writer keeps only what lies above the stored
+version and never moves a version backwards. Two checks meet at the snapshot that the writer's handle
+holds: what others moved up to it, the writer compares with its claims; what they move after it, Delta
+refuses as a conflict.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from schemas.errors import Code, NotReady
+from schemas.records import TopicPartition, partition_key
+from schemas.rows import Row
+from stores.ledger.commit import commit
+from stores.ledger.files import add_action
+from stores.ledger.gaps import Gap, transaction
+from stores.ledger.place import Fault, Place, no_fault
+from stores.ledger.schema import PARTITION_COLUMN, fit, to_table
+from stores.ledger.table import check_version, ledger_error, open_table, place_of
+
+COMMIT_STEPS = ("data_written", "data_synced", "committed", "log_synced")
+"""The commit's steps, in order; a fault hook is called after each."""
+
+
+class DeltaLedgerWriter:
+    """See `LedgerWriter`. One per process; not for use from several threads at once."""
+
+    def __init__(
+        self,
+        where: Path | Place,
+        cluster: str,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        fault: Fault = no_fault,
+    ) -> None:
+        """Open or make the ledger; `cluster` is the Kafka cluster's id.
+
+        `today` dates the files: the ledger is partitioned by the day of ingest, since producers can
+        set any timestamp and a backfill of a year would else write a year's files in every commit.
+        """
+        self._place = place_of(where)
+        self._cluster = cluster
+        self._today = today
+        self._fault = fault
+        self._table = open_table(self._place)
+        self._claimed: dict[TopicPartition, int | None] = {}
+        self._incarnations: dict[TopicPartition, int] = {}
+        self._compared = self._table.version()
+
+    def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The stored next offsets; these partitions, and only these, are held from now on."""
+        try:
+            self._table.update_incremental()
+            check_version(self._table, self._place)
+            self._incarnations = {tp: self._newest(tp) for tp in partitions}
+            self._claimed = {tp: self._stored(tp) for tp in self._incarnations}
+        except (DeltaError, OSError) as error:
+            raise ledger_error(error, self._place) from error
+        self._compared = self._table.version()
+        return dict(self._claimed)
+
+    def incarnation(self, tp: TopicPartition) -> int:
+        """Which topic of that name the claimed partition is of; its rows carry it."""
+        return self._incarnations[tp]
+
+    def key(self, tp: TopicPartition) -> str:
+        """The claimed partition's key."""
+        return partition_key(self._cluster, *tp, self._incarnations[tp])
+
+    def append(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit rows and next offsets, in numbered steps."""
+        self._check_forward(rows, offsets)
+        self._check_unmoved()
+        before = self._table.version()
+        actions: list[AddAction | RemoveAction] = []
+        if rows:
+            actions.append(self._write_file(rows))  # 1, 2: data, written and synced
+        moved = {self.key(tp): offset for tp, offset in offsets.items()}
+        # 3, 4: rows and offsets become visible together; the log, synced
+        commit(self._table, self._place, actions, moved, self._fault)
+        self._moved(before, offsets)
+
+    def accept_gap(
+        self, tp: TopicPartition, start: int, *, anew: bool, note: Mapping[str, str]
+    ) -> Gap:
+        """Move a claimed partition's next offset forward to `start`, on record; the gap.
+
+        `anew`: the topic was made anew, so its next incarnation begins at `start`, and the gap is all
+        below. Whoever still writes the partition is fenced. `note` says who (`accepted_by`) and why
+        (`reason`). Raises NotReady(LEDGER_FENCED).
+        """
+        self._check_unmoved()
+        self._check_forward([], {} if anew else {tp: start})
+        before, stored = self._table.version(), self._claimed[tp]
+        number = self._incarnations[tp] + anew
+        key = partition_key(self._cluster, *tp, number)
+        when = {"accepted_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        gap = Gap(key, 0 if anew else stored or 0, start, {**when, **note})
+        moved = {key: start, transaction(gap): start}
+        if anew and stored is not None:  # a writer of the old incarnation meets a conflict
+            moved[self.key(tp)] = stored
+        commit(self._table, self._place, [], moved, self._fault, {"lorikeet.gap": gap.as_json()})
+        self._incarnations[tp] = number
+        self._moved(before, {tp: start})
+        return gap
+
+    def _moved(self, before: int, offsets: Mapping[TopicPartition, int]) -> None:
+        if self._table.version() == before + 1:  # this commit and nobody else's
+            self._compared = before + 1
+        self._claimed.update(offsets)
+
+    def _check_unmoved(self) -> None:
+        """Nobody else's commit that the snapshot holds already has moved what is claimed.
+
+        Delta looks for conflicts after the snapshot only, and our own commits carry it forward past
+        those of others. Asking costs milliseconds a partition: only a snapshot that holds some is.
+        """
+        if self._table.version() == self._compared:
+            return
+        for tp, claimed in self._claimed.items():
+            stored = self._stored(tp)
+            if stored != claimed or self._newest(tp) != self._incarnations[tp]:
+                detail = f"{tp.topic}[{tp.partition}] was moved from {claimed} to {stored}"
+                raise NotReady(Code.LEDGER_FENCED, detail)
+        self._compared = self._table.version()
+
+    def _check_forward(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
+        for tp, offset in offsets.items():
+            stored = self._claimed.get(tp, -1)
+            if tp not in self._claimed or (stored is not None and offset <= stored):
+                raise NotReady(Code.LEDGER_FENCED, f"{tp.topic}[{tp.partition}] is not claimed")
+        for row in rows:
+            tp = TopicPartition(row.topic, row.partition)
+            stored = self._claimed.get(tp)
+            inside = tp in offsets and (stored or 0) <= row.offset < offsets[tp]
+            if not inside or row.partition_key != self.key(tp):
+                raise NotReady(Code.LEDGER_FENCED, f"row {row.row_id} is outside the batch")
+
+    def _write_file(self, rows: Sequence[Row]) -> AddAction:
+        day = self._today().isoformat()
+        name = f"{PARTITION_COLUMN}={day}/{uuid.uuid4()}.parquet"
+        try:
+            size = self._place.write(name, fit(to_table(rows), self._table))
+            self._fault("data_written")
+            self._place.sync([name])
+            self._fault("data_synced")
+        except OSError as error:
+            raise ledger_error(error, self._place) from error
+        return add_action(name, size, day, len(rows), data_change=True)
+
+    def _stored(self, tp: TopicPartition) -> int | None:
+        """The partition's next offset on the handle's snapshot."""
+        return self._table.transaction_version(self.key(tp))
+
+    def _newest(self, tp: TopicPartition) -> int:
+        """The newest incarnation of a topic that the ledger knows."""
+        for number in itertools.count(1):
+            if self._table.transaction_version(partition_key(self._cluster, *tp, number)) is None:
+                return number - 1
+        raise AssertionError  # pragma: no cover - count has no end
