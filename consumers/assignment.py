@@ -133,9 +133,12 @@ class Assignment:
         found = {}
         for tp, progress in list(self.reading.items()):
             position = await self._consumer.position(KafkaPartition(*tp))
+            end = self.limit(tp)
+            if end is not None:
+                position = min(position, end)  # what was fetched beyond was not decided
             if position > progress.next_offset and tp in self.reading:
                 found[tp] = progress.next_offset = position
-            if (end := self.limit(tp)) is not None and progress.next_offset >= end:
+            if end is not None and progress.next_offset >= end:
                 self.finish(tp)
         return found
 

@@ -37,11 +37,15 @@ class StopPartitions:
             )
 
     def known(self, offsets: dict[str, int]) -> dict[str, Stop]:
-        """The stops among partitions, by key; those whose stored offset has moved are over."""
-        found = self._every()
-        over = [k for k in found.keys() & offsets.keys() if found[k].next_offset != offsets[k]]
-        self.clear(over)
-        return {key: found[key] for key in found.keys() & offsets.keys() - set(over)}
+        """The stops among partitions, by key.
+
+        Those whose stored offset has moved are over, and those of the topics before one made anew.
+        """
+        found, current = self._every(), {_first(key): key for key in offsets}
+        mine = {key for key in found if _first(key) in current}
+        open_ = {key for key in mine & offsets.keys() if found[key].next_offset == offsets[key]}
+        self.clear(mine - open_)
+        return {key: found[key] for key in open_}
 
     def clear(self, keys: Iterable[str]) -> None:
         """Drop some."""
@@ -50,9 +54,14 @@ class StopPartitions:
 
     def keys(self) -> set[str]:
         """Those of all members, as of the first topic of each name."""
-        return {key.partition("#")[0] for key in self._every()}
+        return {_first(key) for key in self._every()}
 
     def _every(self) -> dict[str, Stop]:
         kept = self._database.read(stops.every)
         mine = [s for s in kept if s.partition_key.startswith(self._prefix)]
         return {s.partition_key.removeprefix(self._prefix): s for s in mine}
+
+
+def _first(key: str) -> str:
+    """The same partition's key in the first topic of its name."""
+    return key.partition("#")[0]

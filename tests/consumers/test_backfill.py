@@ -81,7 +81,7 @@ def test_it_goes_on_where_the_ledger_stands_and_a_later_beginning_is_a_gap_on_re
 
     assert asyncio.run(main()) == [[3, 4], list(range(3, 10))]
     (gap,) = DeltaLedgerReader(tmp_path).gaps()
-    assert (gap.start, gap.end, gap.reason) == (0, 3, "--from")
+    assert (gap.start, gap.end, gap.note["reason"]) == (0, 3, "--from")
 
 
 @pytest.mark.parametrize(
