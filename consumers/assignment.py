@@ -21,7 +21,7 @@ from aiokafka.errors import IllegalStateError
 
 from operations.ingest_batch import IngestBatch
 from operations.stop_partitions import StopPartitions
-from schemas.records import TopicPartition
+from schemas.records import Record, TopicPartition
 from schemas.telemetry import Meter, Metric
 from stores.control.stops import Stop
 
@@ -42,12 +42,14 @@ class Bounds:
 @dataclass(slots=True)
 class Progress:
     """A partition that is read: the next offset to decide, Kafka's time of the last one decided (in
-    seconds), and when the log's end was last reached.
+    seconds), and when the log's end was last reached. `check` is the offset of the last row: the
+    record there is fetched once more, to see that it is still the same.
     """
 
     next_offset: int
     last_record: float = 0.0
     caught_up: float = 0.0
+    check: int | None = None
 
 
 class Assignment:
@@ -112,12 +114,23 @@ class Assignment:
         """Whether everything that was asked for, of what is held, has been read."""
         return self._bounds.until is not None and self._taken and self.done == self.reading.keys()
 
-    async def stop(self, tp: TopicPartition, offset: int) -> None:
-        """The log does not reach to this offset (any more)."""
+    def is_same(self, tp: TopicPartition, first: Record) -> bool:
+        """Whether the log is still the one that was read, by the first record fetched of it.
+
+        A topic that was deleted and made again may have grown past the stored offset meanwhile.
+        """
+        progress = self.reading[tp]
+        check, progress.check = progress.check, None
+        return check is None or first.offset != check or self._batch.is_last(first)
+
+    async def stop(self, tp: TopicPartition, offset: int, *, anew: bool = False) -> None:
+        """The log does not reach to this offset (any more), or is another one."""
         key = KafkaPartition(*tp)
+        self._consumer.pause(key)
+        self.reading.pop(tp, None)
         starts = await self._consumer.beginning_offsets([key])
         ends = await self._consumer.end_offsets([key])
-        await self._stop(tp, offset, starts[key], ends[key])
+        await self._stop(tp, offset, starts[key], ends[key], anew=anew)
         self._report()
 
     async def has_moved(self) -> bool:
@@ -166,9 +179,11 @@ class Assignment:
         elif not start <= offset <= end:
             await self._stop(tp, offset, start, end)
             return
-        self.reading[tp] = Progress(offset, caught_up=time.time())
+        last = self._batch.last(tp)
+        check = last if last is not None and start <= last < offset else None
+        self.reading[tp] = Progress(offset, caught_up=time.time(), check=check)
         with contextlib.suppress(IllegalStateError):  # a rebalance is under way: it places anew
-            self._consumer.seek(KafkaPartition(*tp), offset)
+            self._consumer.seek(KafkaPartition(*tp), offset if check is None else check)
             self._consumer.resume(KafkaPartition(*tp))
         if (limit := self.limit(tp)) is not None and offset >= limit:
             self.finish(tp)
@@ -184,15 +199,15 @@ class Assignment:
             self._claimed[tp] = wanted
         return wanted
 
-    async def _stop(self, tp: TopicPartition, offset: int, start: int, end: int) -> None:
-        self._consumer.pause(KafkaPartition(*tp))
-        self.reading.pop(tp, None)
+    async def _stop(
+        self, tp: TopicPartition, offset: int, start: int, end: int, *, anew: bool = False
+    ) -> None:
         found = Stop(
             partition_key=self._batch.key(tp),
             next_offset=offset,
             log_start=start,
             log_end=end,
-            reason="expired" if offset < start else "made_anew",
+            reason="expired" if offset < start and not anew else "made_anew",
             since=datetime.now(UTC),
         )
         self.stopped[tp] = found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from consumers.settings import IngestSettings
 from operations.ingest_batch import Fault, IngestBatch
 from operations.stop_partitions import StopPartitions
 from producers.connection import KafkaConnection
+from producers.diagnose import diagnose
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.records import Record, TopicPartition, partition_key
 from schemas.telemetry import Meter, Metric
@@ -87,7 +89,7 @@ class IngestLoop:
             await self._consumer.start()
             await self._read(stop)
         except KafkaError as error:
-            raise self._reason(error) from error
+            raise await self._reason(error) from error
         finally:
             await self._consumer.stop()
 
@@ -107,18 +109,18 @@ class IngestLoop:
             max_partition_fetch_bytes=32 * 1024 * 1024,
         )
 
-    def _reason(self, error: KafkaError) -> Exception:
+    async def _reason(self, error: KafkaError) -> Exception:
         """Why reading ended. What the listener met comes first: reading only trips over it."""
         cause = self._failure or error
         if isinstance(cause, KafkaError):
-            return NotReady(Code.NO_BROKER, f"{self._connection}: {cause!r}")
+            return await diagnose(self._connection, cause, "reading")
         return cause
 
     async def _read(self, stop: asyncio.Event) -> None:
         while not (stop.is_set() or self._assignment.finished):
             if self._failure is not None:
                 raise self._failure
-            self._take(await self._poll())
+            await self._stop(self._take(await self._poll()))
             async with self._moving:
                 await self._flush_if_due()
                 await self._look_at_stopped()
@@ -138,11 +140,9 @@ class IngestLoop:
                 timeout_ms=100, max_records=self._settings.poll_records
             )
         except OffsetOutOfRangeError as error:
-            async with self._moving:
-                for partition, offset in error.args[0].items():
-                    if TopicPartition(*partition) in self._assignment.reading:
-                        await self._assignment.stop(TopicPartition(*partition), offset)
-                await self._anything_left()
+            await self._stop(
+                {TopicPartition(*partition) for partition in error.args[0]}, anew=False
+            )
             return {}
         except KafkaError as error:
             if not error.retriable:
@@ -152,12 +152,29 @@ class IngestLoop:
             return {}
         return found
 
-    def _take(self, fetched: Mapping[KafkaPartition, Sequence[Any]]) -> None:
-        """Decide records, but those of partitions that were taken away while they were on their way."""
+    async def _stop(self, lost: AbstractSet[TopicPartition], *, anew: bool = True) -> None:
+        """Partitions whose log is not the one that was read, or does not reach back to it."""
+        if not lost:
+            return
+        async with self._moving:
+            for tp in lost & self._assignment.reading.keys():
+                stored = self._assignment.reading[tp].next_offset
+                await self._assignment.stop(tp, stored, anew=anew)
+            await self._anything_left()
+
+    def _take(self, fetched: Mapping[KafkaPartition, Sequence[Any]]) -> AbstractSet[TopicPartition]:
+        """Decide records, but those of partitions that were taken away while they were on their way.
+
+        Returns the partitions whose log is another one than was read.
+        """
+        others = set()
         for partition, found in fetched.items():
             tp = TopicPartition(*partition)
             progress = self._assignment.reading.get(tp)
             if progress is None or tp in self._assignment.done:
+                continue
+            if not self._assignment.is_same(tp, _record(found[0])):
+                others.add(tp)
                 continue
             end = self._assignment.limit(tp)
             records = [
@@ -173,6 +190,7 @@ class IngestLoop:
                 progress.last_record = records[-1].timestamp / 1000
             if end is not None and found and found[-1].offset + 1 >= end:
                 self._assignment.finish(tp)
+        return others
 
     def _due(self) -> bool:
         waiting = self._waiting

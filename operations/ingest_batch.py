@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
+from schemas.digests import sha256_hex
 from schemas.events import INPUT_TYPES
 from schemas.records import Record, TopicPartition, partition_key
 from schemas.rows import Row
 from schemas.telemetry import Meter, Metric
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.port import Newest
 
 STEPS = ("decided", "dead_letters_sent", "committed", "offsets_returned")
 """The commit's steps, in order; a fault hook is called after each."""
@@ -40,6 +42,7 @@ class IngestBatch:
         self._meter = meter
         self._curator = Curator(cluster, policy)
         self._seen: dict[TopicPartition, Seen] = {}
+        self._newest: dict[TopicPartition, Newest] = {}
 
     @property
     def cluster(self) -> str:
@@ -57,11 +60,30 @@ class IngestBatch:
         thread.
         """
         claimed = self._writer.claim(partitions)
-        self._seen = {tp: Seen(self._policy.dedupe_window_ms) for tp in claimed}
+        self._seen, self._newest = {}, {}
         for tp, offset in claimed.items():
-            if offset is not None:
-                self._seen[tp].load(self._reader.identities(self._cluster, tp))
+            newest = None if offset is None else self._reader.newest(self._cluster, tp)
+            self._seen[tp] = self._remember(tp, newest)
+            if newest is not None and newest.incarnation == self._writer.incarnation(tp):
+                self._newest[tp] = newest
         return claimed
+
+    def _remember(self, tp: TopicPartition, newest: Newest | None) -> Seen:
+        seen = Seen(self._policy.dedupe_window_ms)
+        if newest is not None:
+            since = newest.watermark - self._policy.dedupe_window_ms
+            seen.load(self._reader.identities(self._cluster, tp, since))
+        return seen
+
+    def last(self, tp: TopicPartition) -> int | None:
+        """The offset of the last row of a claimed partition's topic; None without any."""
+        newest = self._newest.get(tp)
+        return None if newest is None else newest.offset
+
+    def is_last(self, record: Record) -> bool:
+        """Whether a record is the one that the ledger read last, by its value's digest."""
+        newest = self._newest[record.topic_partition]
+        return (record.offset, sha256_hex(record.value or b"")) == (newest.offset, newest.digest)
 
     def moved(self, claimed: Mapping[TopicPartition, int | None]) -> bool:
         """Whether somebody else has moved one of these partitions since it was claimed."""

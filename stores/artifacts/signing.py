@@ -23,7 +23,7 @@ class Signer:
         """Open the key pair in a folder, making it if there is none."""
         self._private = keys / "signing.pem"
         self.public = keys / "signing.pub"
-        if not self._private.exists():
+        if not (self._private.exists() and self.public.exists()):
             _make_keys(self._private, self.public)
 
     def sign(self, folder: Path, signature: Path) -> None:
@@ -45,19 +45,23 @@ class Signer:
 
 
 def _make_keys(private: Path, public: Path) -> None:
+    """A pair, if there is none; the public key is that of the private one that lies there."""
     private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = ec.generate_private_key(ec.SECP256R1())
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    secret = key.private_bytes(
+    secret = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write_secret(private, secret)
+    with contextlib.suppress(FileExistsError):  # another process made it meanwhile
+        _write_secret(private, secret)
+    key = serialization.load_pem_private_key(private.read_bytes(), password=None)
+    draft = public.with_name(f".{public.name}-{os.getpid()}")
+    draft.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    draft.replace(public)
 
 
 def _write_secret(path: Path, data: bytes) -> None:

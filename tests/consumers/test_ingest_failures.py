@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
 
 from consumers.kafka import cluster_id
 from producers.connection import KafkaConnection
+from schemas.digests import sha256_hex
 from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.records import TopicPartition
 from schemas.rows import Row
@@ -95,6 +96,7 @@ def test_a_fenced_ingest_goes_on_from_the_ledgers_offsets(
     """Another writer moves a partition, and before ours comes to it, it commits the other one."""
     topic = f"{prefix}execution.completed"
     mine, moved = TopicPartition(topic, 1), TopicPartition(topic, 0)
+    events = [structured("execution.completed", execution()) for _ in range(5)]
 
     async def main() -> list[Row]:
         cluster = await cluster_id(KafkaConnection(broker))
@@ -104,10 +106,13 @@ def test_a_fenced_ingest_goes_on_from_the_ledgers_offsets(
         await rows_of(tmp_path, 1)
         other = DeltaLedgerWriter(tmp_path, cluster)
         other.claim([moved])
-        other.append([row(n, topic=topic, cluster=cluster) for n in range(3)], {moved: 3})
+        taken = [
+            row(n, topic=topic, cluster=cluster, digest=sha256_hex(events[n][0] or b""))
+            for n in range(3)
+        ]
+        other.append(taken, {moved: 3})
         await publish(broker, topic, [structured("execution.completed", execution())], mine[1])
         await rows_of(tmp_path, 5)
-        events = [structured("execution.completed", execution()) for _ in range(5)]
         await publish(broker, topic, events, moved[1])
         await rows_of(tmp_path, 7)
         await asyncio.sleep(0.5)

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from consumers.kafka import cluster_id, input_topics
+from consumers.kafka import cluster_id, create_topics, input_topics
 from operations.stop_partitions import StopPartitions
 from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
@@ -107,6 +107,32 @@ def test_a_topic_made_anew_stays_stopped_though_it_grows_past_the_stored_offset(
         return await ingest(broker, prefix, tmp_path, 4)
 
     assert places(asyncio.run(main())) == [(0, 4), (1, 0), (1, 1), (1, 2)]
+
+
+def test_a_topic_made_anew_while_nobody_read_is_noticed_by_its_records(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    """It has grown past the stored offset: the offset alone tells nothing."""
+    topic = f"{prefix}execution.completed"
+
+    async def main() -> list[list[Row]]:
+        await publish(broker, topic, events(4))
+        # The second time the log is still the same.
+        found = [await ingest(broker, prefix, tmp_path, 4) for _ in range(2)]
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        await admin.delete_topics([topic])
+        await admin.close()
+        await asyncio.sleep(1)
+        await create_topics(KafkaConnection(broker), prefix, 2)
+        await publish(broker, topic, events(9))
+        await publish(broker, topic, events(1), 1)
+        return [*found, await ingest(broker, prefix, tmp_path, 5)]
+
+    first, second, third = asyncio.run(main())
+    assert places(first) == places(second) == [(0, n) for n in range(4)]
+    assert places(third) == [*places(first), (1, 0)]
+    assert len(stops_of(tmp_path).keys()) == 1
 
 
 @pytest.mark.parametrize("reason", ["expired", "made anew"])
