@@ -73,6 +73,9 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._given_up = asyncio.Event()
+        meter.count(
+            Metric.COMMIT_FAILURES, 0, code=Code.PUBLISH_FAILED.number
+        )  # seen before it rises
 
     @property
     def busy(self) -> bool:
