@@ -45,6 +45,17 @@ class Code(Enum):
     TOO_MANY_MESSAGES = ("E7012", "the trace has too many messages", "split the trace")
     TENANT_CONFLICT = ("E7013", "tenantid and data.tenant_id differ", "state one tenant")
     PLAN_CYCLE = ("E7014", "the plan's steps depend on each other in a circle", "send a DAG")
+    DUPLICATE_KEYS = (
+        "E7015",
+        "what identifies the event is stated twice, differently",
+        "write each key once",
+    )
+    BEYOND_FLOAT = ("E7016", "a number is beyond a 64-bit float", "send a smaller one, or a string")
+    BAD_HEADER = (
+        "E7017",
+        "a CloudEvents header is not UTF-8, or has two values",
+        "write each header once, in UTF-8",
+    )
 
     # E71xx  configuration and environment
     BAD_SETTINGS = ("E7101", "a setting is wrong", "mend the named path in lorikeet.yaml")
@@ -168,6 +179,7 @@ class Code(Enum):
         "a place in the topics is not understood",
         "beginning, now, an RFC 3339 time, or a JSON file {topic:partition: offset}",
     )
+    NO_SUCH_LETTER = ("E7810", "there is no such dead letter", "see: lorikeet dead-letters list")
 
     # E79xx  the rest
     BAD_IMPORT = ("E7902", "a file to import cannot be read", "compare it with docs/imports.md")
