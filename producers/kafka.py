@@ -69,6 +69,7 @@ class KafkaProducer:
                 key=_key(record),
                 headers=list(record.headers),
                 timestamp_ms=record.timestamp,
+                partition=record.partition,
             )
             for record in records
         ]

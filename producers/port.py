@@ -30,13 +30,17 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """One record to publish byte for byte; `timestamp` in milliseconds."""
+    """One record to publish byte for byte; `timestamp` in milliseconds.
+
+    Without a `partition` the key decides.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp: int | None = None
+    partition: int | None = None
 
 
 class Producer(Protocol):
