@@ -161,14 +161,6 @@ class Code(Enum):
     NO_TOPIC = ("E7802", "a topic is missing", "create it, or let `lorikeet dev topics` do so")
     PUBLISH_FAILED = ("E7803", "an event could not be published", "nothing: it is tried again")
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
-    AUTHENTICATION_FAILED = (
-        "E7807",
-        "Kafka refuses the login",
-        "mend user, password or token below kafka.security",
-    )
-    TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
-    ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
-
     TOO_MANY_DEAD_LETTERS = (
         "E7805",
         "too many records cannot be read",
@@ -179,6 +171,13 @@ class Code(Enum):
         "a place in the topics is not understood",
         "beginning, now, an RFC 3339 time, or a JSON file {topic:partition: offset}",
     )
+    AUTHENTICATION_FAILED = (
+        "E7807",
+        "Kafka refuses the login",
+        "mend user, password or token below kafka.security",
+    )
+    TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
+    ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
     NO_SUCH_LETTER = ("E7810", "there is no such dead letter", "see: lorikeet dead-letters list")
 
     # E79xx  the rest

@@ -193,9 +193,8 @@ async def _resend(
     from producers.kafka import KafkaProducer  # noqa: PLC0415
 
     producer = KafkaProducer(place.connection)
-    limits = place.settings.curation.policy(b"").limits
     try:
-        send = Resend(place.box, producer, place.objects, limits)
+        send = Resend(place.box, producer, place.objects, place.settings.curation.limits)
         return await send(ids, value, dry_run=dry_run)
     finally:
         await producer.stop()

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 
 from consumers.dead_letters import original
 from consumers.kafka import create_topics
-from schemas.digests import sha256_hex
 from producers.connection import KafkaConnection
+from schemas.digests import sha256_hex
 from schemas.errors import Code
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.letters import Letter, stage_of

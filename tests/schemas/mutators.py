@@ -24,7 +24,7 @@ from tests.support import (
 )
 
 NESTED = {"id": "1", "type": "function", "function": {"name": "book", "arguments": '{"to":"lyon"}'}}
-SHAPES: list[dict[str, Any]] = [
+_SHAPES: list[dict[str, Any]] = [
     event("execution.completed", execution(model={"name": "m", "arm": "candidate"}, tenant_id="t")),
     event("execution.completed", execution(metrics={"cost_usd": 0.1}, labels={"a": "b"})),
     event(
@@ -40,9 +40,25 @@ SHAPES: list[dict[str, Any]] = [
     event("gateway.adapter", gateway()),
     event("com.acme.other", {"anything": [1, {"goes": None}]}),
 ]
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SHAPES: list[dict[str, Any]] = json.loads(_UUID.sub("0b0c2f7e-6d1e-4a55", json.dumps(_SHAPES)))
+"""The same in every run, so that a seed always makes the same records."""
 SPICE: list[Any] = [
     *(None, True, 0, -1, 70, 10**30, 1e308, "", "\0", "é" * 9, "NaN", [], {}, [[]]),
-    *(0.5, 1.5, "0.5", "1e3", "yes", " 7", "2026-01-01 00:00Z", 1_767_225_600, ["a"], [{}]),
+    *(
+        0.5,
+        1.5,
+        "0.5",
+        "1e3",
+        "7.0",
+        "1_0",
+        "yes",
+        " 7",
+        "2026-01-01 00:00Z",
+        1_767_225_600,
+        ["a"],
+        [{}],
+    ),
     *({"a": {"b": 1}}, "2026-01-01", "2026-01-01T00:00:00Z", "[" * 300, "1.0", "success"),
 ]
 Dice = random.Random

@@ -25,6 +25,9 @@ STRICT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d
 NUMERAL = re.compile(r"\s*[+-]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 LAST = 253_402_300_800
 """The first second of the year 10000."""
+WHOLE = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0+)?\s*", re.ASCII)
+MOST = 2**63
+"""From here on a number with a fraction or an exponent is no whole number."""
 FLAGS = {"0", "1", "true", "false", "t", "f", "yes", "no", "y", "n", "on", "off"}
 
 
@@ -239,8 +242,11 @@ def _within(low: float, high: float) -> Check:
 
 
 def _whole(value: Any) -> bool:
-    found = _number(value)
-    return found is not None and found >= 0 and found == int(found)
+    if isinstance(value, str):
+        return bool(WHOLE.fullmatch(value)) and float(value) >= 0
+    if isinstance(value, float):
+        return value.is_integer() and 0 <= value < MOST
+    return isinstance(value, int) and value >= 0
 
 
 def _flag(value: Any) -> bool:
