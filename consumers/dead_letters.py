@@ -9,17 +9,18 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import compress
 from operator import not_
 
 import structlog
 
-from producers.port import Producer, Raw, TooLarge
+from producers.port import BadTimestamp, Producer, Raw, TooLarge
 from schemas.digests import sha256_hex
 from schemas.envelope import Limits, decode
 from schemas.errors import Code, InvalidEvent, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
-from schemas.letters import Headers, Letter, error_headers, letter_id, pointer_headers
+from schemas.letters import Headers, Letter, error_headers, letter_id, pointer_headers, time_headers
 from schemas.records import Record
 from schemas.rows import Disposition, Row
 from stores.artifacts.objects import ObjectFolder
@@ -62,23 +63,31 @@ class DeadLetters:
     async def _send_together(self, found: Sequence[tuple[Record, Row]]) -> None:
         try:
             await self._producer.send_raw([self._letter(record, row) for record, row in found])
-        except TooLarge:  # Kafka does not say which one
+        except (TooLarge, BadTimestamp):  # Kafka does not say which one
             for record, row in found:
                 await self._send_alone(record, row)
 
     async def _send_alone(self, record: Record, row: Row) -> None:
         """The record; else a pointer with its key and headers; else, where these fill it, without."""
         try:
-            await self._producer.send_raw([self._letter(record, row)])
+            await self._send_one(self._letter(record, row))
         except TooLarge:
             uri = await asyncio.to_thread(self._keep, record, row)
             said = [*self._said(record, row), *pointer_headers(row, uri)]
             whole = record._replace(value=None)
             try:
-                await self._producer.send_raw([self._raw(whole, said)])
+                await self._send_one(self._raw(whole, said))
             except TooLarge:
                 bare = whole._replace(key=None, headers=())
-                await self._producer.send_raw([self._raw(bare, said)])
+                await self._send_one(self._raw(bare, said))
+
+    async def _send_one(self, raw: Raw) -> None:
+        """With its own time; else, where the topic limits that, with the present one."""
+        try:
+            await self._producer.send_raw([raw])
+        except BadTimestamp:
+            headers = [*raw.headers, *time_headers(raw.timestamp)]
+            await self._producer.send_raw([replace(raw, timestamp=None, headers=headers)])
 
     def _keep(self, record: Record, row: Row) -> str:
         """Store the `PARTS`; the address of their folder."""

@@ -53,11 +53,15 @@ class Producer(Protocol):
         """Publish events; the next offset of each (topic, partition) that took one."""
 
     async def send_raw(self, records: Sequence[Raw]) -> None:
-        """Publish records as they are. Raises TooLarge as well."""
+        """Publish records as they are. Raises TooLarge and BadTimestamp as well."""
 
 
 class TooLarge(NotReady):
     """One of the records is larger than its topic takes; some of the others may be published."""
+
+
+class BadTimestamp(NotReady):
+    """The topic takes no record of that time; some of the others may be published."""
 
 
 class Fenced(NotReady):

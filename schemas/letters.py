@@ -61,6 +61,11 @@ def pointer_headers(row: Row, uri: str) -> Headers:
     return [(name, value.encode()) for name, value in said.items()]
 
 
+def time_headers(timestamp: int | None) -> Headers:
+    """The record's own time, where the topic takes none so far from the present."""
+    return [("lorikeet_timestamp", str(timestamp).encode())]
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A record of the dead letter topic, read back. `headers` are those the record came with."""
@@ -81,7 +86,9 @@ class Letter:
         said = {n: (v or b"").decode(errors="replace") for n, v in record.headers[own:]}
         if not said.get(f"{PREFIX}partition", "").isdecimal():
             return None
-        return cls(record.key, record.value, record.timestamp, record.headers[:own], said)
+        own_time = said.get("lorikeet_timestamp", "")
+        time = int(own_time) if own_time.isdecimal() else record.timestamp
+        return cls(record.key, record.value, time, record.headers[:own], said)
 
     @property
     def id(self) -> str:
