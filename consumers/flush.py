@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumers.dead_letters import DeadLetters, stage_of
+from consumers.dead_letters import DeadLetters
 from operations.ingest_batch import Fault, IngestBatch
 from schemas.errors import Code, NotReady
+from schemas.letters import stage_of
 from schemas.records import Record, TopicPartition
 from schemas.rows import Disposition, Row
 from schemas.telemetry import Meter, Metric

@@ -220,7 +220,9 @@ class Wiring:
             input_topics(prefix),
             settings,
             self.ingest_batch(cluster, ledger),
-            None if ledger else DeadLetters(producer, prefix, self.objects),
+            None
+            if ledger
+            else DeadLetters(producer, prefix, self.objects, self.settings.curation.limits),
             StopPartitions(self.database, name),
             self.meter,
             bounds=bounds,
