@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.cores import pin
 from benchmarks.events import carries_pii, event, event_id
 from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from service.broker import EmbeddedBroker
 
 PARTITIONS = 4
@@ -50,7 +51,7 @@ def full_bed(folder: Path, events: int, step: Callable[[int], None]) -> Iterator
     broker = EmbeddedBroker(folder / "broker")
     try:
         bootstrap = broker.start()
-        asyncio.run(create_topics(bootstrap, PREFIX, PARTITIONS))
+        asyncio.run(create_topics(KafkaConnection(bootstrap), PREFIX, PARTITIONS))
         size = asyncio.run(_publish(bootstrap, events, step))
         yield Bed(broker, events, size / events)
     finally:

@@ -24,11 +24,14 @@ from service.wiring import Wiring
 class TellingMeter(PrometheusMeter):
     """Prometheus' meter that prints assignments and commits."""
 
+    _assigned = 0
+
     def set(self, metric: Metric, value: float, **labels: str) -> None:
         """Set a gauge; say how many partitions this process has got."""
         super().set(metric, value, **labels)
-        if metric is Metric.INGEST_PARTITIONS:
-            _say(assigned=int(value))
+        if metric is Metric.INGEST_PARTITIONS and value != self._assigned:
+            self._assigned = int(value)
+            _say(assigned=self._assigned)
 
     def observe(self, metric: Metric, value: float, **labels: str) -> None:
         """Add an observation; say that a commit of so many rows has returned."""

@@ -20,9 +20,9 @@ class Steady(threading.Thread):
 
     def __init__(self, bootstrap: str, rate: int) -> None:
         super().__init__(daemon=True)
-        self._bootstrap = bootstrap
+        self._address = bootstrap
         self._size = max(1, rate // _BATCHES)
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self.sent = 0
 
     def run(self) -> None:
@@ -31,11 +31,11 @@ class Steady(threading.Thread):
 
     def stop(self) -> None:
         """End it, everything acknowledged."""
-        self._stop.set()
+        self._ending.set()
         self.join()
 
     async def _publish(self) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
+        producer = AIOKafkaProducer(bootstrap_servers=self._address, enable_idempotence=True)
         await producer.start()
         began = time.monotonic()
         try:
@@ -45,7 +45,7 @@ class Steady(threading.Thread):
                     await producer.send(TOPIC, event(number), partition=number % PARTITIONS)
                     self.sent += 1
                 await asyncio.sleep(max(0.0, began + batch / _BATCHES - time.monotonic()))
-                if self._stop.is_set():
+                if self._ending.is_set():
                     break
             await producer.flush()
         finally:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from service.broker import EmbeddedBroker
 from tests.chaos import plan as plans
 from tests.chaos.members import Member
@@ -50,7 +51,7 @@ class Chaos:
         """Start everything, do the faults, wait for the end, compare."""
         outcome, began = Outcome(), time.monotonic()
         bootstrap = self._broker.start()
-        asyncio.run(create_topics(bootstrap, _PREFIX, PARTITIONS))
+        asyncio.run(create_topics(KafkaConnection(bootstrap), _PREFIX, PARTITIONS))
         self._traffic = Traffic(bootstrap, _TOPIC, self._plan.events, self._plan.rate)
         self._members = {
             name: Member(
