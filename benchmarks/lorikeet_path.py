@@ -72,7 +72,7 @@ def main() -> None:
     setattr(processes, "PrometheusMeter", TellingMeter)  # noqa: B010 - the one way in
     if job.variant == "bare":
         setattr(processes, "Wiring", BareWiring)  # noqa: B010
-    processes.run_ingest(load(Path(job.folder) / "lorikeet.yaml"))
+    processes.run_ingest(load(Path(job.folder) / "lorikeet.yaml"), processes.Backfill())
 
 
 if __name__ == "__main__":

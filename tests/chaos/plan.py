@@ -26,7 +26,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many events at so many a second until the last fault is over, then as fast as can be."""
+    """So many events at so many a second; the last tenth trickles until the last fault is over."""
 
     events: int
     rate: float
@@ -83,9 +83,9 @@ SHORT = Plan(
     session_ms=6_000,
     faults=(
         Fault("kill", "static", (0.2, 0.6)),
-        Fault("kill", "dynamic", (0.2, 0.6), settle=False),
+        Fault("kill", "dynamic", (0.2, 0.6)),
         Fault("kill", "static", None, settle=False),
-        Fault("kill", "dynamic", None),
+        Fault("kill", "dynamic", None, settle=False),
         Fault("broker", wait=(0.2, 0.6), seconds=3.0),
     ),
 )

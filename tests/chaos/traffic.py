@@ -27,7 +27,8 @@ def message(number: int) -> tuple[int, bytes]:
 
 
 class Traffic(threading.Thread):
-    """Publishes numbered events at a steady rate until told to hurry, then as fast as it can.
+    """Publishes numbered events at a steady rate, the last tenth of them ten times slower, and what
+    is left as fast as it can once it is told to hurry.
 
     The first few go out in transactions, every second one followed by one that is aborted: markers
     and records that nobody may receive lie between the others. `ends` is what was acknowledged.
@@ -62,7 +63,8 @@ class Traffic(threading.Thread):
                 size = min(_BATCH, self._total - self.sent)
                 await self._send(producer, range(self.sent, self.sent + size))
                 if not self.hurry.is_set():
-                    await asyncio.sleep(size / self._rate)
+                    slowly = 10 if self.sent > 0.9 * self._total else 1
+                    await asyncio.sleep(slowly * size / self._rate)
         finally:
             await producer.stop()
 
