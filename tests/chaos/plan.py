@@ -71,7 +71,7 @@ FULL = Plan(
         Fault("freeze", "static", seconds=60.0),
         Fault("broker", seconds=20.0),
         *[Fault("kill", "any", (0.1, 1.0), settle=False) for _ in range(30)],
-        Fault("restart", "static", (12.0, 15.0)),
+        Fault("restart", "static", (30.0, 32.0)),
         Fault("broker", seconds=20.0),
     ),
 )
