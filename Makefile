@@ -85,6 +85,14 @@ bench-ingest: $(VENV)/.benches $(CACHE)/quix/.installed ## Measure ingest beside
 soak: $(VENV)/.checks ## 1,000 events/s for 30 minutes: memory and latency (ARGS="--minutes 2")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
+.PHONY: chaos-commit
+chaos-commit: $(VENV)/.checks ## Kill a ledger's writer and maintainer 100 times at each step
+	@LORIKEET_KILLS=100 $(BIN)/python -m pytest tests/chaos/test_commit.py -s $(ARGS)
+
+.PHONY: bench-ledger
+bench-ledger: $(VENV)/.checks ## Append latency at 10^4 to 10^7 rows (ARGS="--rows 100000" for a look)
+	@$(BIN)/python -m benchmarks.ledger $(ARGS)
+
 .PHONY: compose-smoke
 compose-smoke: ## Run one loop in the docker compose stack (needs Docker)
 	@docker/smoke.sh
