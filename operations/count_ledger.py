@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from schemas.telemetry import Meter
-from stores.control import counters
+from stores.control import counters, tallies
 from stores.control import gaps as accepted
 from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader
@@ -35,7 +35,7 @@ class CountLedger:
         since = self._database.read(counters.cursor)
         counted = 0
         try:
-            for addition in self._ledger.additions(since, counters.COLUMNS):
+            for addition in self._ledger.additions(since, tallies.COLUMNS):
                 if not self._database.write(partial(_apply, since, addition)):
                     break  # somebody else counts too: what is left is theirs, or the next call's
                 since = addition.version
@@ -49,9 +49,9 @@ class CountLedger:
 
         The tallies of the days that retention dropped are added.
         """
-        snapshot = self._ledger.snapshot(counters.COLUMNS)
-        dropped = (counters.thawed(table) for table in snapshot.retired)
-        found = counters.merged(itertools.chain(dropped, [counters.tally(snapshot.rows)]))
+        snapshot = self._ledger.snapshot(tallies.COLUMNS)
+        dropped = (tallies.thawed(table) for table in snapshot.retired)
+        found = tallies.merged(itertools.chain(dropped, [tallies.tally(snapshot.rows)]))
         self._database.write(partial(_replace, snapshot, found))
 
 
@@ -62,7 +62,7 @@ def _apply(since: int, addition: Addition, connection: Connection) -> bool:
     return counted
 
 
-def _replace(snapshot: Snapshot, found: counters.Tally, connection: Connection) -> None:
+def _replace(snapshot: Snapshot, found: tallies.Tally, connection: Connection) -> None:
     counters.replace(connection, snapshot.version, found, snapshot.offsets)
     accepted.record(connection, _gaps(snapshot.gaps, snapshot.version))
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from operations.count_ledger import CountLedger
 from operations.settings import LedgerSettings
 from schemas.telemetry import Meter, Metric
-from stores.control import counters, leases
+from stores.control import counters, leases, tallies
 from stores.control.database import Database
 from stores.ledger.compaction import compact
 from stores.ledger.files import data_files
@@ -93,7 +93,7 @@ class MaintainLedger:
         for day in days_before(self._place, first_kept.isoformat()):
             self._count()  # what is dropped was counted
             dropped = Retirement(self._place, day, self._fault)
-            dropped.drop(counters.frozen(counters.tally(dropped.rows(counters.COLUMNS))))
+            dropped.drop(tallies.frozen(tallies.tally(dropped.rows(tallies.COLUMNS))))
 
     def _compact(self, now: datetime, least: int) -> None:
         compact(self._place, least, closed=now.date().isoformat(), fault=self._fault)

@@ -23,7 +23,7 @@ import pyarrow.dataset  # noqa: F401 - imported before the fork, not after each
 from deltalake import DeltaTable
 
 from schemas.records import TopicPartition
-from stores.control import counters
+from stores.control import tallies
 from stores.ledger import durable, log
 from stores.ledger.compaction import COMPACT_STEPS, compact
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
@@ -107,7 +107,7 @@ def run(folder: Path, work: str, step: str, number: int) -> None:
     elif work == "retire":
         for day in days_before(place, (today + timedelta(days=1)).isoformat()):
             dropped = Retirement(place, day, fault)
-            dropped.drop(counters.frozen(counters.tally(dropped.rows(counters.COLUMNS))))
+            dropped.drop(tallies.frozen(tallies.tally(dropped.rows(tallies.COLUMNS))))
     elif work == "vacuum":
         compact(place, 2, closed=today.isoformat())
         checkpoint(place, 1, fault)
@@ -127,11 +127,11 @@ def _tear(folder: Path, what: str) -> None:
 def verify(folder: Path) -> dict[str, int]:
     """What a new process finds: rows missing, doubled, never acknowledged, lost, there, dropped."""
     _append(folder, _TODAY)
-    snapshot = DeltaLedgerReader(folder).snapshot(["offset", *counters.COLUMNS])
+    snapshot = DeltaLedgerReader(folder).snapshot(["offset", *tallies.COLUMNS])
     places = Counter((row["partition"], row["offset"]) for row in snapshot.rows)
     dropped: Counter[int] = Counter()
     for table in snapshot.retired:
-        for (_, partition, _), count in counters.thawed(table).dispositions.items():
+        for (_, partition, _), count in tallies.thawed(table).dispositions.items():
             dropped[partition] += count
     ends = {int(key.rsplit(":", 1)[1]): end for key, end in snapshot.offsets.items()}
     held = Counter(partition for partition, _ in places)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from stores.control import counters
+from stores.control import tallies
 from stores.ledger.compaction import COMPACT_STEPS, compact
 from stores.ledger.delta import DeltaLedgerWriter
 from stores.ledger.local import LocalPlace
@@ -80,7 +80,7 @@ def test_the_places_to_kill_at_are_the_numbered_steps(tmp_path: Path) -> None:
     assert tuple(dict.fromkeys(seen)) == VACUUM_STEPS
     seen.clear()
     day = next(path.name for path in tmp_path.glob("day=*")).removeprefix("day=")
-    Retirement(place, day, seen.append).drop(counters.frozen(counters.Tally()))
+    Retirement(place, day, seen.append).drop(tallies.frozen(tallies.Tally()))
     assert tuple(seen) == RETIRE_STEPS
     steps = {(work, step) for work, step in targets() if work not in TORN}
     assert {step for _, step in steps} == {

@@ -14,7 +14,7 @@ from operations.count_ledger import CountLedger
 from schemas.records import TopicPartition
 from schemas.rows import Disposition, Row
 from schemas.telemetry import NoMeter
-from stores.control import counters, gaps
+from stores.control import counters, gaps, tallies
 from stores.control.database import Database
 from stores.control.tables import metadata
 from stores.ledger.compaction import compact
@@ -134,7 +134,7 @@ def test_whatever_is_maintained_meanwhile_a_recount_agrees(tmp_path: Path, seed:
         if dice.random() < 0.2:
             for day in days_before(place, today.isoformat()):
                 old = Retirement(place, day)
-                old.drop(counters.frozen(counters.tally(old.rows(counters.COLUMNS))))
+                old.drop(tallies.frozen(tallies.tally(old.rows(tallies.COLUMNS))))
         if dice.random() < 0.2:
             checkpoint(place, 1)
             trim_log(place, reader.version(), keep=dice.randrange(5))
@@ -159,10 +159,10 @@ def test_a_recount_and_a_count_at_the_same_time_count_each_commit_once(tmp_path:
     ledger, rows = filled(tmp_path)
     store = database(tmp_path)
     count = CountLedger(store, ledger, NoMeter())
-    additions = list(ledger.additions(-1, counters.COLUMNS))
+    additions = list(ledger.additions(-1, tallies.COLUMNS))
     assert store.write(lambda c: apply(c, additions[0], -1))
     assert store.write(lambda c: apply(c, additions[1], additions[0].version))
-    store.write(lambda c: counters.replace(c, 1, counters.tally(additions[0].rows), {}))
+    store.write(lambda c: counters.replace(c, 1, tallies.tally(additions[0].rows), {}))
     assert not store.write(lambda c: apply(c, additions[2], additions[1].version))
     count()
     assert sum(store.read(counters.dispositions).values()) == len(rows)

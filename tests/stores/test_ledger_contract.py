@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.records import partition_key
-from stores.control import counters
+from stores.control import tallies
 from stores.ledger import log
 from stores.ledger.compaction import compact
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
@@ -86,7 +86,7 @@ def test_of_two_compactors_one_is_refused(place: Place) -> None:
 def test_maintenance_keeps_rows_offsets_gaps_and_tallies(place: Place) -> None:
     fill(place, 3)
     dropped = Retirement(place, DAY.isoformat())
-    dropped.drop(counters.frozen(counters.tally(dropped.rows(counters.COLUMNS))))
+    dropped.drop(tallies.frozen(tallies.tally(dropped.rows(tallies.COLUMNS))))
     later = DAY + timedelta(days=1)
     gap = writer(place, later).accept_gap(TP, 9, anew=False, note=NOTE)
     fill(place, 2, later)
@@ -101,7 +101,7 @@ def test_maintenance_keeps_rows_offsets_gaps_and_tallies(place: Place) -> None:
     assert snapshot.offsets == reader.offsets() == {f"c:{TOPIC}:0": 13, f"c:{TOPIC}:1": 10}
     assert list(snapshot.gaps) == reader.gaps() == [gap]
     (retired,) = snapshot.retired
-    kept = counters.thawed(retired).dispositions
+    kept = tallies.thawed(retired).dispositions
     assert kept == {(TOPIC, 0, "accepted"): 6, (TOPIC, 1, "accepted"): 6}
     with pytest.raises(log.LogExpired):
         list(reader.additions(0, ["offset"]))

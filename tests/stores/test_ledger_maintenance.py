@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from schemas.errors import Code, NotReady
-from stores.control import counters
+from stores.control import tallies
 from stores.ledger import log
 from stores.ledger.compaction import TARGET_BYTES, compact, groups
 from stores.ledger.delta import DeltaLedgerReader
@@ -82,7 +82,7 @@ def test_a_day_is_dropped_or_compacted_but_not_both(tmp_path: Path) -> None:
     dropped = Retirement(place, DAY.isoformat())
     compact(place, 2, closed="9")
     with pytest.raises(NotReady) as caught:
-        dropped.drop(counters.frozen(counters.Tally()))
+        dropped.drop(tallies.frozen(tallies.Tally()))
     assert caught.value.code is Code.LEDGER_FENCED
     assert whole(tmp_path, 12)
 
@@ -98,7 +98,7 @@ def test_writers_go_on_beside_compaction_and_retention(tmp_path: Path) -> None:
 
     compact(place, 2, closed="9", fault=append_meanwhile)
     ledger.append(rows(13, 14), {TP: 14})
-    Retirement(place, DAY.isoformat()).drop(counters.frozen(counters.Tally()))
+    Retirement(place, DAY.isoformat()).drop(tallies.frozen(tallies.Tally()))
     ledger.append(rows(14, 15), {TP: 15})
     assert sorted(places(tmp_path)) == [(0, 12), (0, 13), (0, 14)]
 
@@ -163,7 +163,7 @@ def test_vacuum_deletes_what_nothing_refers_to_and_only_when_it_is_old(tmp_path:
     torn = entry(tmp_path, 99).with_name("torn.json.torn")
     torn.write_text("{")
     compact(place, 2, closed="9")
-    Retirement(place, DAY.isoformat()).drop(counters.frozen(counters.Tally()))
+    Retirement(place, DAY.isoformat()).drop(tallies.frozen(tallies.Tally()))
     fill(tmp_path, 1, NEXT)
     long_ago = time.time() - 8 * 86_400
     for path in tmp_path.rglob("*"):
