@@ -45,6 +45,7 @@ from stores.artifacts.signing import Signer, secret_key
 from stores.control.database import Database, sqlite_url
 from stores.datasets.parquet import DatasetStore
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.hold import share
 
 T = TypeVar("T")
 
@@ -210,7 +211,11 @@ class Wiring:
         bounds: Bounds | None = None,
         ledger: Path | None = None,
     ) -> IngestLoop:
-        """The consumer that drives ingest. Into another ledger it reads in a group of its own."""
+        """The consumer that drives ingest. Into another ledger it reads in a group of its own.
+
+        Raises NotReady(LEDGER_IN_USE) while the ledger is rebuilt.
+        """
+        self._held = share(ledger or self.settings.places.ledger)
         prefix, settings, name = self.settings.kafka.prefix, self.settings.ingest, ""
         if ledger is not None:
             name = digest_of(str(ledger.resolve()))[:8]

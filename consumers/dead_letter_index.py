@@ -1,0 +1,63 @@
+"""Which records have a dead letter on the dead-letter topic, by its `lorikeet_id`."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from consumers.log_walk import LogReader
+from schemas.records import Record, TopicPartition
+
+Offsets = np.ndarray[Any, np.dtype[np.int64]]
+_HEADER = "lorikeet_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfound:
+    """Offsets without a dead letter: lost ones, and those whose letter the topic has expired."""
+
+    lost: Offsets
+    expired: Offsets
+
+
+class DeadLetterIndex:
+    """Offsets of the records that have a dead letter, eight bytes each."""
+
+    def __init__(self) -> None:
+        self._offsets: dict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._beginning_expired = False
+
+    async def read(self, log: LogReader, topic: str, done: Callable[[int], None]) -> None:
+        """Walk the dead-letter topic as it is now; `done` is told how many offsets were passed."""
+        for tp in await log.partitions(topic):
+            bounds = await log.bounds(tp)
+            self._beginning_expired |= bounds.first > 0
+            async for span in log.walk(tp, bounds.first, bounds.stable):
+                for record in span.records:
+                    self._note(record)
+                done(span.end - span.first)
+
+    def without(self, cluster: str, tp: TopicPartition, offsets: Offsets) -> Unfound:
+        """Those of a partition's dead-letter rows that have none.
+
+        Ingest publishes a partition's letters in the order of their offsets, and retention takes the
+        oldest: below the first letter that is left they have expired, above it they were lost.
+        """
+        known = np.unique(np.asarray(self._offsets[f"{cluster}-{tp.topic}-{tp.partition}"], "i8"))
+        absent = np.setdiff1d(offsets, known)
+        if not self._beginning_expired:
+            return Unfound(absent, absent[:0])
+        oldest = known[0] if len(known) else np.iinfo(np.int64).max
+        return Unfound(absent[absent > oldest], absent[absent < oldest])
+
+    def _note(self, record: Record) -> None:
+        for name, value in record.headers:
+            if name == _HEADER and value is not None:
+                place, _, offset = value.decode(errors="replace").rpartition("-")
+                if offset.isdecimal():
+                    self._offsets[place].append(int(offset))

@@ -1,0 +1,152 @@
+"""`lorikeet ledger rebuild | accept-gap`: what a person decides about the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.errors import Code, Unrecoverable
+from service.cli.options import (
+    AsJson,
+    Bootstrap,
+    Config,
+    Data,
+    actor,
+    print_json,
+    progress,
+    quiet_kafka,
+    wiring_of,
+)
+
+if TYPE_CHECKING:
+    from consumers.accept_gap import AcceptGap, Outside
+    from consumers.rebuild_ledger import Rebuilt
+    from service.wiring import Wiring
+
+_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def add_to(ledger: typer.Typer) -> None:
+    """Register the commands."""
+    ledger.command(name="rebuild")(rebuild)
+    ledger.command(name="accept-gap")(accept_gap)
+
+
+def rebuild(
+    from_kafka: Annotated[
+        bool, typer.Option("--from-kafka", help="From the topics, which have to be named here.")
+    ] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Do without what Kafka no longer has.")
+    ] = False,
+    yes: _Yes = False,
+    config: Config = None,
+    data: Data = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a new ledger from Kafka beside the old one, then put it in its place.
+
+    Every record is decided again, by the settings of now. Stop ingest first. The old ledger is kept.
+    """
+    if not from_kafka:
+        raise Unrecoverable(Code.BAD_OPTION, "say --from-kafka: there is no other source")
+    quiet_kafka()
+    wiring = wiring_of(config, data, bootstrap)
+    _ask(f"Build {wiring.settings.places.ledger} anew from {wiring.kafka}?", yes=yes)
+    done = asyncio.run(_rebuild(wiring, accept_loss=accept_loss))
+    if as_json:
+        print_json({"rows": done.rows, "lost": done.lost, "before": str(done.before)})
+        return
+    lost = f", {done.lost:,} of the old one's are not among them" if done.lost else ""
+    typer.echo(f"{done.rows:,} rows{lost}. The old ledger is kept as {done.before}")
+
+
+async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
+    from consumers.kafka import cluster_id, input_topics  # noqa: PLC0415
+    from consumers.log_walk import LogReader  # noqa: PLC0415
+    from consumers.rebuild_ledger import RebuildLedger  # noqa: PLC0415
+    from service.wiring import clock  # noqa: PLC0415
+
+    cluster = await cluster_id(wiring.kafka)
+    operation = RebuildLedger(
+        wiring.settings.places.ledger,
+        cluster,
+        lambda folder: wiring.ingest_batch(cluster, folder),
+        wiring.count_ledger.recount,
+        wiring.settings.curation.model_dump_json(),
+    )
+    topics = input_topics(wiring.settings.kafka.prefix)
+    async with LogReader(wiring.kafka) as log:
+        with progress() as say:
+            return await operation(log, topics, clock(), accept_loss=accept_loss, say=say)
+
+
+def accept_gap(
+    topic: Annotated[str, typer.Argument(help="The topic's name, with its prefix.")],
+    partition: Annotated[int, typer.Argument(min=0)],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    yes: _Yes = False,
+    config: Config = None,
+    data: Data = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let ingest go on in a partition whose stored offset is outside its log, on record."""
+    quiet_kafka()
+    wiring = wiring_of(config, data, bootstrap)
+    found, operation = asyncio.run(_look(wiring, topic, partition))
+    if not as_json:
+        _show(found)
+    _ask(f"Read on from {found.bounds.first}?", yes=yes)
+    operation.accept(found, actor=actor(), reason=reason)
+    if as_json:
+        print_json(
+            {
+                "partition_key": found.key,
+                "stored": found.stored,
+                "log_start": found.bounds.first,
+                "log_end": found.bounds.stable,
+                "made_anew": found.made_anew,
+                "lost": found.lost,
+            }
+        )
+        return
+    typer.echo(f"Accepted. {topic}[{partition}] is read on from {found.bounds.first}.")
+
+
+async def _look(wiring: Wiring, topic: str, partition: int) -> tuple[Outside, AcceptGap]:
+    from consumers.accept_gap import AcceptGap  # noqa: PLC0415
+    from consumers.kafka import cluster_id  # noqa: PLC0415
+    from consumers.log_walk import LogReader  # noqa: PLC0415
+    from schemas.records import TopicPartition  # noqa: PLC0415
+    from stores.ledger.delta import DeltaLedgerWriter  # noqa: PLC0415
+
+    cluster = await cluster_id(wiring.kafka)
+    writer = DeltaLedgerWriter(wiring.settings.places.ledger, cluster)
+    operation = AcceptGap(wiring.ledger, writer, wiring.database, cluster)
+    async with LogReader(wiring.kafka) as log:
+        return await operation.look(log, TopicPartition(topic, partition)), operation
+
+
+def _show(found: Outside) -> None:
+    typer.echo(
+        f"{found.tp.topic}[{found.tp.partition}]: the ledger stands at {found.stored}, the log holds"
+        f" {found.bounds.first} to {found.bounds.stable}."
+    )
+    if found.made_anew:
+        typer.echo("The topic was made anew: what the old one still held is lost for ever.")
+    else:
+        typer.echo(f"{found.lost:,} offsets expired before they were read: lost for ever.")
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    """Raises typer.Abort for a no, Unrecoverable(BAD_OPTION) where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Unrecoverable(Code.BAD_OPTION, "nobody can be asked", remedy="give --yes")
+    typer.confirm(question, abort=True)
