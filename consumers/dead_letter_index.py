@@ -6,14 +6,13 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from consumers.log_walk import LogReader
 from schemas.records import Record, TopicPartition
+from stores.ledger.scan import Offsets
 
-Offsets = np.ndarray[Any, np.dtype[np.int64]]
 _HEADER = "lorikeet_id"
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import errors
 from aiokafka.client import AIOKafkaClient
@@ -76,7 +76,7 @@ class LogReader:
         self._connection = connection
         self._client: Any = None
 
-    async def __aenter__(self) -> LogReader:
+    async def __aenter__(self) -> Self:
         """Connect. Raises what `diagnose` finds."""
         self._client = AIOKafkaClient(**self._connection.options())
         try:

@@ -111,8 +111,10 @@ class RebuildLedger:
         self._version = scan.version
         below = 0
         for tp, found in bounds.items():
-            place = where(cluster=self._cluster, topic=tp.topic, partition=tp.partition)
-            below += scan.count(place & where(below=found.first)) if found.first else 0
+            place = where(
+                cluster=self._cluster, topic=tp.topic, partition=tp.partition, below=found.first
+            )
+            below += scan.count(place)
         _refuse(below, accept_loss=accept_loss)
         return {tp: newest_incarnation(offsets, self._cluster, tp) for tp in bounds}
 

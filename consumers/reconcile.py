@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from consumers.dead_letter_index import DeadLetterIndex, Offsets
+from consumers.dead_letter_index import DeadLetterIndex
 from consumers.log_walk import Bounds, Kind, Span
 from schemas.digests import sha256_hex
 from schemas.records import Record, TopicPartition
 from schemas.rows import Disposition
-from stores.ledger.scan import DISPOSITIONS, PartitionRows
+from stores.ledger.scan import DISPOSITIONS, Offsets, PartitionRows
 
 _NAMED = 5
 """Offenders of one kind that are named for each partition; all are counted."""
@@ -38,7 +38,8 @@ class PartitionReport:
     """The sums of one partition. `next_offset` is None where the ledger never read it.
 
     `received` are the records below `next_offset` that a read_committed consumer can receive, but for
-    those in an accepted gap; dispositions count those of them that have a row.
+    those in an accepted gap and those whose row the ledger's retention has dropped; dispositions count
+    those of them that have a row.
     """
 
     topic: str
@@ -61,6 +62,7 @@ class PartitionReport:
     expired_without_row: int = 0
     expired_in_gap: int = 0
     in_gap: int = 0
+    retired: int = 0
     not_yet_read: int = 0
     letters_expired: int = 0
     offences: dict[str, Offence] = field(default_factory=dict)
@@ -110,11 +112,18 @@ class Reconciliation:
         self.report = PartitionReport(*tp, incarnation, bounds.first, bounds.stable, next_offset)
         self._next = next_offset or 0
         self._gaps: Sequence[tuple[int, int]] = ()
-        self._rows = PartitionRows(*(np.empty(0, kind) for kind in ("i8", "i1", "i8", "S64")))  # type: ignore[arg-type]
+        self._kept_from = 0
+        self._rows = PartitionRows(*(np.empty(0, kind) for kind in ("i8", "i1", "i8", "S64")))
 
-    def take_rows(self, rows: PartitionRows, gaps: Sequence[tuple[int, int]]) -> None:
-        """The ledger's side: rows, and the accepted gaps as [first, end)."""
+    def take_rows(
+        self, rows: PartitionRows, gaps: Sequence[tuple[int, int]], *, retired: bool
+    ) -> None:
+        """The ledger's side: rows, the accepted gaps as [first, end), and whether retention has dropped
+        rows: always a partition's oldest, so those below the first one that is left.
+        """
         self._rows, self._gaps = rows, gaps
+        if retired:
+            self._kept_from = int(rows.offsets[0]) if len(rows.offsets) else self._next
         report = self.report
         report.offend(DOUBLED, rows.doubled())
         self._expire(0, report.first)
@@ -169,8 +178,10 @@ class Reconciliation:
     def _compare(self, records: Sequence[Record], rows: slice) -> None:
         below = [record for record in records if record.offset < self._next]
         self.report.not_yet_read += len(records) - len(below)
-        read = [record for record in below if not self._excused(record.offset)]
-        self.report.in_gap += len(below) - len(read)
+        kept = [record for record in below if record.offset >= self._kept_from]
+        self.report.retired += len(below) - len(kept)
+        read = [record for record in kept if not self._excused(record.offset)]
+        self.report.in_gap += len(kept) - len(read)
         self.report.received += len(read)
         for record, place in zip(read, self._places(read, rows), strict=True):
             if place is None:

@@ -16,7 +16,9 @@ from consumers.log_walk import Bounds, LogReader
 from consumers.reconcile import PartitionReport, Reconciliation
 from schemas.records import TopicPartition, partition_key
 from stores.ledger.delta import DeltaLedgerReader
-from stores.ledger.scan import partition_rows
+from stores.ledger.gaps import Gap
+from stores.ledger.place import Place
+from stores.ledger.scan import any_retired, partition_rows
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being read, how many offsets of how many were passed."""
@@ -34,10 +36,12 @@ class Scope:
 class VerifyLedger:
     """Compares one ledger with one cluster."""
 
-    def __init__(self, ledger: Path, reader: DeltaLedgerReader, cluster: str) -> None:
+    def __init__(self, ledger: Path | Place, reader: DeltaLedgerReader, cluster: str) -> None:
         self._ledger = ledger
         self._reader = reader
         self._cluster = cluster
+        self._gaps: Sequence[Gap] = ()
+        self._retired = False
         self._passed = 0
         self._total = 0
 
@@ -46,6 +50,8 @@ class VerifyLedger:
     ) -> list[PartitionReport]:
         """The sums of each partition. Memory: the rows' numbers and digests of one partition."""
         offsets = await asyncio.to_thread(self._reader.offsets)
+        self._gaps = await asyncio.to_thread(self._reader.gaps)
+        self._retired = await asyncio.to_thread(any_retired, self._ledger)
         bounds = await self._bounds(log, scope)
         letters = await self._letters(log, scope, bounds, say)
         return [await self._partition(log, tp, bounds[tp], offsets, letters, say) for tp in bounds]
@@ -82,7 +88,8 @@ class VerifyLedger:
         key = partition_key(self._cluster, *tp, number)
         found = Reconciliation(tp, number, bounds, offsets.get(key))
         rows = await asyncio.to_thread(partition_rows, self._ledger, self._cluster, tp, number)
-        found.take_rows(rows, self._gaps(key))
+        gaps = [(gap.start, gap.end) for gap in self._gaps if gap.key == key]
+        found.take_rows(rows, gaps, retired=self._retired)
         found.take_letters(self._cluster, letters)
         if found.newest() >= offsets.get(key, 0):
             found.take_ahead((await asyncio.to_thread(self._reader.offsets)).get(key, 0))
@@ -90,10 +97,6 @@ class VerifyLedger:
             found.take(span)
             self._advance(say, f"{tp.topic}[{tp.partition}]", span.end - span.first)
         return found.report
-
-    def _gaps(self, key: str) -> list[tuple[int, int]]:
-        del key
-        return []
 
     def _advance(self, say: Progress, what: str, passed: int) -> None:
         self._passed += passed

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from schemas.digests import file_digest
 from schemas.errors import Code, Unrecoverable
+from stores.ledger.place import Place
 from stores.ledger.scan import Scan
 from stores.ledger.schema import TABLE_SCHEMA
 
@@ -52,7 +53,7 @@ class Selection:
 class ExportLedger:
     """Streams rows: memory holds a few thousand of them."""
 
-    def __init__(self, ledger: Path) -> None:
+    def __init__(self, ledger: Path | Place) -> None:
         self._ledger = ledger
 
     def __call__(
@@ -66,7 +67,7 @@ class ExportLedger:
         columns = _columns(selection.columns)
         _require_empty(folder)
         scan = Scan(self._ledger)
-        total, files = scan.count(selection.wanted), []
+        total, files = scan.count(selection.wanted), list[dict[str, Any]]()
         filled = (batch for batch in scan.batches(columns, selection.wanted) if len(batch))
         for part in _parts(filled):
             name = f"part-{len(files):05}.{format}"

@@ -12,7 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.rows import Disposition
-from stores.ledger.scan import DataFile, Scan
+from stores.ledger import log
+from stores.ledger.delta import DeltaLedgerReader
+from stores.ledger.files import DataFile
+from stores.ledger.place import Place
+from stores.ledger.scan import Scan
+from stores.ledger.table import place_of
 
 _SMALL = 16 * 1024 * 1024
 """Bytes below which a data file counts as small; see `lorikeet ledger compact`."""
@@ -41,12 +46,12 @@ class _Sums:
 class SummariseLedger:
     """Reads four narrow columns of all rows, and the table's own list of files."""
 
-    def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Path | Place) -> None:
+        self._place = place_of(ledger)
 
     def __call__(self) -> dict[str, Any]:
         """What `lorikeet ledger stats` shows, as plain values."""
-        scan, sums = Scan(self._ledger), _Sums()
+        scan, sums = Scan(self._place), _Sums()
         for batch in scan.batches(_COLUMNS):
             sums.add(batch)
         files = scan.files()
@@ -66,7 +71,10 @@ class SummariseLedger:
             "files": len(files),
             "small_files": sum(one.size < _SMALL for one in files),
             "bytes": sum(one.size for one in files),
-            "log_entries": len(list((self._ledger / "_delta_log").glob("*.json"))),
+            "log_entries": sum(
+                item.name.endswith(".json") for _, item in log.numbered(self._place)
+            ),
+            "gaps": [gap.as_json() for gap in DeltaLedgerReader(self._place).gaps()],
         }
 
 

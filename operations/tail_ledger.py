@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stores.ledger.delta import DeltaLedgerReader
+from stores.ledger.place import Place
 from stores.ledger.scan import Scan, where
 
 COLUMNS = (
@@ -32,15 +33,24 @@ class TailLedger:
     """Rows of a topic and a disposition, where these are given; newest by Kafka's time."""
 
     def __init__(
-        self, ledger: Path, reader: DeltaLedgerReader, *, content: bool, **wanted: str | None
+        self,
+        ledger: Path | Place,
+        reader: DeltaLedgerReader,
+        *,
+        content: bool,
+        topic: str | None = None,
+        disposition: str | None = None,
     ) -> None:
         """`content`: the redacted text too."""
         self._ledger = ledger
         self._reader = reader
         self._columns = (*COLUMNS, *(("content",) if content else ()))
-        self._wanted = {name: value for name, value in wanted.items() if value is not None}
+        wanted = {"topic": topic, "disposition": disposition}
+        self._wanted: dict[str, Any] = {
+            n: value for n, value in wanted.items() if value is not None
+        }
 
-    def newest(self, count: int) -> tuple[list[Record], int]:
+    def newest(self, count: int) -> tuple[Sequence[Record], int]:
         """The last rows, oldest first, and the version of the ledger that holds them.
 
         Days of ingest are read from the last one back until there are enough.

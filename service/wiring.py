@@ -46,6 +46,8 @@ from stores.control.database import Database, sqlite_url
 from stores.datasets.parquet import DatasetStore
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
+from stores.ledger.local import LocalPlace
+from stores.ledger.place import Place
 
 T = TypeVar("T")
 
@@ -91,6 +93,11 @@ class Wiring:
     def database(self) -> Database:
         """The control database, migrated."""
         return Database(sqlite_url(self.settings.places.database))
+
+    @cached_property
+    def ledger_place(self) -> Place:
+        """Where the ledger lies."""
+        return LocalPlace(self.settings.places.ledger)
 
     @cached_property
     def ledger(self) -> DeltaLedgerReader:

@@ -76,7 +76,7 @@ async def _verify(
     prefix = wiring.settings.kafka.prefix
     scope = Scope(_topics(prefix, topic), f"{prefix}{DEAD_LETTER_TOPIC}", partition)
     cluster = await cluster_id(wiring.kafka)
-    operation = VerifyLedger(wiring.settings.places.ledger, wiring.ledger, cluster)
+    operation = VerifyLedger(wiring.ledger_place, wiring.ledger, cluster)
     async with LogReader(wiring.kafka) as log:
         with progress() as say:
             return await operation(log, scope, say)

@@ -44,7 +44,7 @@ def stats(config: Config = None, data: Data = None, as_json: AsJson = False) -> 
     from operations.summarise_ledger import SummariseLedger  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
-    found = SummariseLedger(wiring.settings.places.ledger)()
+    found = SummariseLedger(wiring.ledger_place)()
     if as_json:
         print_json(found)
         return
@@ -65,6 +65,8 @@ def _lines(found: Mapping[str, Any]) -> Iterable[str]:
     yield f"{found['rows']:,} rows, dead letters {percent(found['dead_letter_share'])}"
     if found["rows"]:
         yield f"Records from {found['oldest_record']} to {found['newest_record']}"
+    for gap in found["gaps"]:
+        yield f"Gap {gap['key']}, {gap['start']} to {gap['end']}: {gap['note'].get('reason')}"
     more = len(found["days"]) - _DAYS
     if more > 0:
         yield f"{more} earlier days of ingest"
@@ -100,7 +102,7 @@ def tail(
     wiring = wiring_of(config, data)
     chosen = str(disposition) if disposition else None
     operation = TailLedger(
-        wiring.settings.places.ledger,
+        wiring.ledger_place,
         wiring.ledger,
         content=content,
         topic=topic,
@@ -148,6 +150,7 @@ def _when(milliseconds: int) -> str:
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or none yet.")],
+    *,
     format: Annotated[str, typer.Option(help="parquet, jsonl or csv.")] = "parquet",  # noqa: A002
     since: _Moment = None,
     until: _Moment = None,
@@ -177,7 +180,7 @@ def export(
     wiring = wiring_of(config, data)
     with progress() as say:
         selection = Selection(where(**said), names, said)
-        done = ExportLedger(wiring.settings.places.ledger)(folder, _format(format), selection, say)
+        done = ExportLedger(wiring.ledger_place)(folder, _format(format), selection, say)
     if as_json:
         print_json(done)
         return

@@ -126,7 +126,7 @@ async def _look(wiring: Wiring, topic: str, partition: int) -> tuple[Outside, Ac
     from stores.ledger.delta import DeltaLedgerWriter  # noqa: PLC0415
 
     cluster = await cluster_id(wiring.kafka)
-    writer = DeltaLedgerWriter(wiring.settings.places.ledger, cluster)
+    writer = DeltaLedgerWriter(wiring.ledger_place, cluster)
     operation = AcceptGap(wiring.ledger, writer, wiring.database, cluster)
     async with LogReader(wiring.kafka) as log:
         return await operation.look(log, TopicPartition(topic, partition)), operation

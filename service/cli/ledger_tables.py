@@ -31,6 +31,7 @@ _OTHERS = {
     "expired_without_row": "no row",
     "expired_in_gap": "in a gap",
     "in_gap": "left out",
+    "retired": "retired",
     "not_yet_read": "not yet read",
     "letters_expired": "letters expired",
 }

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,27 +16,24 @@ import pyarrow.compute as pc
 
 from schemas.records import TopicPartition
 from schemas.rows import Disposition
-from stores.ledger.table import open_table
+from stores.ledger import log
+from stores.ledger.files import DataFile, data_files
+from stores.ledger.place import Place
+from stores.ledger.retirement import retired_of
+from stores.ledger.table import open_table, place_of
 
+Offsets = np.ndarray[Any, np.dtype[np.int64]]
 DISPOSITIONS = tuple(str(one) for one in Disposition)
 _BATCH = 8_192
 _HEX = "S64"  # SHA-256 as hexadecimal digits
 
 
-class DataFile(NamedTuple):
-    """A data file: day of ingest, size in bytes, rows."""
-
-    day: str
-    size: int
-    rows: int
-
-
 class Scan:
     """One version of the ledger, read a few thousand rows at a time with few files open at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, place: Path | Place) -> None:
         """The newest version."""
-        self._table = open_table(path)
+        self._table = open_table(place)
         self._data = self._table.to_pyarrow_dataset()
         self.version = self._table.version()
 
@@ -57,12 +54,8 @@ class Scan:
         return int(self._data.count_rows(filter=wanted))
 
     def files(self) -> list[DataFile]:
-        """The data files, oldest first."""
-        found = pa.table(self._table.get_add_actions(flatten=True)).to_pylist()
-        files = [
-            DataFile(one["partition.day"], one["size_bytes"], one["num_records"]) for one in found
-        ]
-        return sorted(files)
+        """The data files, the smallest first."""
+        return data_files(self._table)
 
 
 def where(
@@ -83,7 +76,11 @@ def where(
         known.append(pc.field("timestamp") < _milliseconds(until))
     if below is not None:
         known.append(pc.field("offset") < below)
-    return reduce(and_, known) if known else None
+    return _all(*known) if known else None
+
+
+def _all(*conditions: pc.Expression) -> pc.Expression:
+    return reduce(and_, conditions)
 
 
 def _matches(name: str, value: Any) -> pc.Expression:
@@ -104,9 +101,9 @@ class PartitionRows:
     digits; all of one length.
     """
 
-    offsets: np.ndarray[Any, np.dtype[np.int64]]
+    offsets: Offsets
     dispositions: np.ndarray[Any, np.dtype[np.int8]]
-    sizes: np.ndarray[Any, np.dtype[np.int64]]
+    sizes: Offsets
     digests: np.ndarray[Any, np.dtype[np.bytes_]]
 
     def between(self, first: int, end: int) -> slice:
@@ -114,21 +111,26 @@ class PartitionRows:
         found = np.searchsorted(self.offsets, (first, end))
         return slice(int(found[0]), int(found[1]))
 
-    def doubled(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def doubled(self) -> Offsets:
         """Offsets of the rows that are not the first of their offset."""
-        again = self.offsets[1:][self.offsets[1:] == self.offsets[:-1]]
-        return again
+        again = self.offsets[1:] == self.offsets[:-1]
+        found: Offsets = self.offsets[1:][again]
+        return found
 
 
 def partition_rows(
-    path: Path, cluster: str, tp: TopicPartition, incarnation: int = 0
+    place: Path | Place, cluster: str, tp: TopicPartition, incarnation: int = 0
 ) -> PartitionRows:
     """The rows of one partition of one cluster."""
     number = pc.coalesce(pc.field("incarnation"), 0)  # null in rows from before it was counted
-    place = where(cluster=cluster, topic=tp.topic, partition=tp.partition)
-    wanted = place & (number == incarnation)
+    wanted = _all(
+        _matches("cluster", cluster),
+        _matches("topic", tp.topic),
+        _matches("partition", tp.partition),
+        number == incarnation,
+    )
     columns = ("offset", "disposition", "size", "digest")
-    parts = [_arrays(batch) for batch in Scan(path).batches(columns, wanted)]
+    parts = [_arrays(batch) for batch in Scan(place).batches(columns, wanted)]
     kinds: tuple[Any, ...] = (np.int64, np.int8, np.int64, _HEX)
     columns_of = list(zip(*parts, strict=True)) or [()] * len(kinds)
     whole = [
@@ -147,3 +149,8 @@ def _arrays(batch: pa.RecordBatch) -> tuple[Any, ...]:
         batch["size"].to_numpy(),
         batch["digest"].to_numpy(zero_copy_only=False).astype(_HEX),
     )
+
+
+def any_retired(place: Path | Place) -> bool:
+    """Whether retention has dropped days of ingest, and with them each partition's oldest rows."""
+    return bool(retired_of(log.state(place_of(place)).transactions))
