@@ -56,6 +56,7 @@ def rebuild(
         raise Unrecoverable(Code.BAD_OPTION, "say --from-kafka: there is no other source")
     quiet_kafka()
     wiring = wiring_of(config, data, bootstrap)
+    _require_folder(wiring)
     _ask(f"Build {wiring.settings.places.ledger} anew from {wiring.kafka}?", yes=yes)
     done = asyncio.run(_rebuild(wiring, accept_loss=accept_loss))
     if as_json:
@@ -63,6 +64,17 @@ def rebuild(
         return
     lost = f", {done.lost:,} of the old one's are not among them" if done.lost else ""
     typer.echo(f"{done.rows:,} rows{lost}. The old ledger is kept as {done.before}")
+
+
+def _require_folder(wiring: Wiring) -> None:
+    from stores.ledger.local import LocalPlace  # noqa: PLC0415
+
+    if not isinstance(wiring.ledger_place, LocalPlace):
+        raise Unrecoverable(
+            Code.BAD_OPTION,
+            f"{wiring.ledger_place.uri} is no folder of this machine",
+            remedy="set another ledger.uri and let ingest read the topics again",
+        )
 
 
 async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
@@ -96,13 +108,16 @@ def accept_gap(
     as_json: AsJson = False,
 ) -> None:
     """Let ingest go on in a partition whose stored offset is outside its log, on record."""
+    from stores.ledger.hold import share  # noqa: PLC0415
+
     quiet_kafka()
     wiring = wiring_of(config, data, bootstrap)
     found, operation = asyncio.run(_look(wiring, topic, partition))
     if not as_json:
         _show(found)
     _ask(f"Read on from {found.bounds.first}?", yes=yes)
-    operation.accept(found, actor=actor(), reason=reason)
+    with share(wiring.settings.places.ledger):
+        operation.accept(found, actor=actor(), reason=reason)
     if as_json:
         print_json(
             {
