@@ -29,6 +29,7 @@ class DeadLetterIndex:
 
     def __init__(self) -> None:
         self._offsets: dict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._sorted: dict[str, Offsets] = {}
         self._beginning_expired = False
 
     async def read(self, log: LogReader, topic: str, done: Callable[[int], None]) -> None:
@@ -40,6 +41,11 @@ class DeadLetterIndex:
                 for record in span.records:
                     self._note(record)
                 done(span.end - span.first)
+        self._sorted = {
+            place: np.unique(np.asarray(offsets, np.int64))
+            for place, offsets in self._offsets.items()
+        }
+        self._offsets.clear()
 
     def without(self, cluster: str, tp: TopicPartition, offsets: Offsets) -> Unfound:
         """Those of a partition's dead-letter rows that have none.
@@ -47,7 +53,8 @@ class DeadLetterIndex:
         Ingest publishes a partition's letters in the order of their offsets, and retention takes the
         oldest: below the first letter that is left they have expired, above it they were lost.
         """
-        known = np.unique(np.asarray(self._offsets[f"{cluster}-{tp.topic}-{tp.partition}"], "i8"))
+        place = f"{cluster}-{tp.topic}-{tp.partition}"
+        known = self._sorted.get(place, np.empty(0, np.int64))
         absent = np.setdiff1d(offsets, known)
         if not self._beginning_expired:
             return Unfound(absent, absent[:0])

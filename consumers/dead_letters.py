@@ -28,7 +28,7 @@ class DeadLetters:
 
     def __init__(self, producer: Producer, prefix: str, objects: ObjectFolder) -> None:
         self._producer = producer
-        self._topic = f"{prefix}{DEAD_LETTER_TOPIC}"
+        self.topic = f"{prefix}{DEAD_LETTER_TOPIC}"
         self._objects = objects
 
     async def send(self, pairs: Iterable[tuple[Record, Row]]) -> int:
@@ -82,7 +82,7 @@ class DeadLetters:
 
     def _raw(self, record: Record, said: Sequence[tuple[str, bytes]]) -> Raw:
         return Raw(
-            topic=self._topic,
+            topic=self.topic,
             key=record.key,
             value=record.value,
             headers=[*record.headers, *said],

@@ -1,25 +1,28 @@
 """A new ledger from Kafka: every record of the topics, decided again by ingest's own path.
 
-Dead letters are not published a second time. The old ledger is read only to count what Kafka no longer
-has; it is kept beside the new one.
+Dead letters that are on their topic are not published a second time; those of records that the old
+ledger had not reached yet are published now. The old ledger tells how far it was, and what it has that
+Kafka no longer has; it is kept beside the new one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from consumers.dead_letter_index import DeadLetterIndex
+from consumers.dead_letters import DeadLetters
 from consumers.log_walk import Bounds, LogReader
 from consumers.verify_ledger import Progress, newest_incarnation
 from operations.ingest_batch import IngestBatch
 from schemas.errors import Code, NotReady, Unrecoverable
-from schemas.records import TopicPartition
-from schemas.rows import Row
+from schemas.records import Record, TopicPartition, partition_key
+from schemas.rows import Disposition, Row
 from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.hold import alone
 from stores.ledger.replace import Replacement
@@ -46,6 +49,7 @@ class RebuildLedger:
         ledger: Path,
         cluster: str,
         batch: Callable[[Path], IngestBatch],
+        dead_letters: DeadLetters,
         recount: Callable[[], None],
         kind: str,
     ) -> None:
@@ -53,6 +57,9 @@ class RebuildLedger:
         self._ledger = ledger
         self._cluster = cluster
         self._batch = batch
+        self._dead_letters = dead_letters
+        self._published = DeadLetterIndex()
+        self._reached: dict[TopicPartition, int] = {}
         self._recount = recount
         self._replacement = Replacement(ledger, f"{cluster} {kind}")
         self._version: int | None = None
@@ -80,6 +87,7 @@ class RebuildLedger:
             }
             numbers = self._look(bounds, accept_loss=accept_loss)
             self._replacement.begin()
+            await self._published.read(log, self._dead_letters.topic, lambda _: None)
             await self._build(log, bounds, numbers, say, fault)
             lost = self._lost(numbers, accept_loss=accept_loss)
             self._check_unmoved()
@@ -116,7 +124,10 @@ class RebuildLedger:
             )
             below += scan.count(place)
         _refuse(below, accept_loss=accept_loss)
-        return {tp: newest_incarnation(offsets, self._cluster, tp) for tp in bounds}
+        numbers = {tp: newest_incarnation(offsets, self._cluster, tp) for tp in bounds}
+        for tp, number in numbers.items():
+            self._reached[tp] = offsets.get(partition_key(self._cluster, *tp, number), 0)
+        return numbers
 
     async def _build(
         self,
@@ -136,13 +147,26 @@ class RebuildLedger:
             passed += start - found.first
             rows: list[Row] = []
             async for span in log.walk(tp, start, found.stable):
-                rows += batch.decide(span.records)
+                decided = batch.decide(span.records)
+                await self._publish(tp, zip(span.records, decided, strict=True))
+                rows += decided
                 passed += span.end - span.first
                 if len(rows) >= _COMMIT_ROWS or span.end == found.stable:
                     await asyncio.to_thread(batch.commit, rows, {tp: span.end})
                     rows = []
                     fault("committed")
                 say(f"{tp.topic}[{tp.partition}]", passed, total)
+
+    async def _publish(self, tp: TopicPartition, pairs: Iterable[tuple[Record, Row]]) -> None:
+        """Dead letters that their topic lacks, but for those that it had and has expired."""
+        dead = [pair for pair in pairs if pair[1].disposition is Disposition.DEAD_LETTER]
+        if not dead:
+            return
+        offsets = np.fromiter((record.offset for record, _ in dead), np.int64, len(dead))
+        found = self._published.without(self._cluster, tp, offsets)
+        reached = self._reached.get(tp, 0)
+        wanted = {int(one) for one in found.lost} | {int(o) for o in found.expired if o >= reached}
+        await self._dead_letters.send([pair for pair in dead if pair[0].offset in wanted])
 
     def _anew(self, batch: IngestBatch, tp: TopicPartition, number: int, first: int) -> None:
         """Rows of a topic that was made anew keep their number, and so their identity."""

@@ -88,7 +88,7 @@ DOUBLED = "doubled"
 DIFFERENT = "different"
 PHANTOM = "phantom"
 AHEAD = "ahead"
-LETTER = "letter"
+UNPUBLISHED = "unpublished"
 GAP = "gap"
 BEYOND = "beyond"
 OFFENCES = {
@@ -97,7 +97,7 @@ OFFENCES = {
     DIFFERENT: "rows whose size or digest is not their record's",
     PHANTOM: "rows where no record can be received",
     AHEAD: "rows that no stored offset covers",
-    LETTER: "dead letters that are not on their topic",
+    UNPUBLISHED: "dead letters that are not on their topic",
     GAP: "offsets that expired unread, in no accepted gap",
     BEYOND: "stored offsets beyond the log's end",
 }
@@ -156,7 +156,7 @@ class Reconciliation:
         offsets = np.unique(self._rows.offsets[dead])
         tp = TopicPartition(self.report.topic, self.report.partition)
         found = letters.without(cluster, tp, offsets[offsets < self._next])
-        self.report.offend(LETTER, found.lost)
+        self.report.offend(UNPUBLISHED, found.lost)
         self.report.letters_expired = len(found.expired)
 
     def take_ahead(self, next_offset: int) -> None:

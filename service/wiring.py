@@ -211,6 +211,10 @@ class Wiring:
             self.meter,
         )
 
+    def dead_letters(self, producer: KafkaProducer) -> DeadLetters:
+        """Where what cannot be read goes."""
+        return DeadLetters(producer, self.settings.kafka.prefix, self.objects)
+
     def ingest_loop(
         self,
         cluster: str,
@@ -232,7 +236,7 @@ class Wiring:
             input_topics(prefix),
             settings,
             self.ingest_batch(cluster, ledger),
-            None if ledger else DeadLetters(producer, prefix, self.objects),
+            None if ledger else self.dead_letters(producer),
             StopPartitions(self.database, name),
             self.meter,
             bounds=bounds,

@@ -81,20 +81,26 @@ async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
     from consumers.kafka import cluster_id, input_topics  # noqa: PLC0415
     from consumers.log_walk import LogReader  # noqa: PLC0415
     from consumers.rebuild_ledger import RebuildLedger  # noqa: PLC0415
+    from producers.kafka import KafkaProducer  # noqa: PLC0415
     from service.wiring import clock  # noqa: PLC0415
 
     cluster = await cluster_id(wiring.kafka)
+    producer = KafkaProducer(wiring.kafka)
     operation = RebuildLedger(
         wiring.settings.places.ledger,
         cluster,
         lambda folder: wiring.ingest_batch(cluster, folder),
+        wiring.dead_letters(producer),
         wiring.count_ledger.recount,
         wiring.settings.curation.model_dump_json(),
     )
     topics = input_topics(wiring.settings.kafka.prefix)
-    async with LogReader(wiring.kafka) as log:
-        with progress() as say:
-            return await operation(log, topics, clock(), accept_loss=accept_loss, say=say)
+    try:
+        async with LogReader(wiring.kafka) as log:
+            with progress() as say:
+                return await operation(log, topics, clock(), accept_loss=accept_loss, say=say)
+    finally:
+        await producer.stop()
 
 
 def accept_gap(

@@ -27,9 +27,9 @@ _OTHERS = {
     "markers": "markers",
     "aborted": "aborted",
     "compacted": "compacted",
-    "expired_with_row": "expired: row",
-    "expired_without_row": "no row",
-    "expired_in_gap": "in a gap",
+    "expired_with_row": "expired, row",
+    "expired_without_row": "expired, no row",
+    "expired_in_gap": "expired, gap",
     "in_gap": "left out",
     "retired": "retired",
     "not_yet_read": "not yet read",
@@ -49,7 +49,7 @@ def print_reports(reports: Sequence[PartitionReport]) -> None:
         _table(topic, _RECORDS, known)
         others = {name: title for name, title in _OTHERS.items() if _any(known, name)}
         if others:
-            _table(f"{topic}: offsets beside them", others, known)
+            _table("Other offsets", others, known)
         for what in OFFENCES:
             for report in known:
                 _print_offence(report, what, OFFENCES[what])

@@ -142,11 +142,11 @@ def test_a_dead_letter_that_was_not_published_is_named_unless_it_expired(
         await publish(broker, tp.topic, bad)
         await write(broker, tp, tmp_path, lambda rows: rows[3:])
         found = (await verified(broker, prefix, tmp_path))[0]
-        assert found.offences["letter"].first == [3, 4, 5]
+        assert found.offences["unpublished"].first == [3, 4, 5]
         await delete_before(broker, letters, 1)
         found = (await verified(broker, prefix, tmp_path))[0]
         assert found.letters_expired == 1
-        assert found.count("letter") == 3
+        assert found.count("unpublished") == 3
 
     asyncio.run(main())
 
