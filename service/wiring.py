@@ -23,6 +23,7 @@ from operations.converge_gateways import ConvergeGateways
 from operations.count_ledger import CountLedger
 from operations.fetch_adapter import FetchAdapter
 from operations.ingest_batch import IngestBatch
+from operations.maintain_ledger import MaintainLedger
 from operations.register_adapter import RegisterAdapter
 from operations.relay_outbox import RelayOutbox
 from operations.request_training import RequestTraining
@@ -41,6 +42,9 @@ from stores.artifacts.signing import Signer, secret_key
 from stores.control.database import Database, sqlite_url
 from stores.datasets.parquet import DatasetStore
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.local import LocalPlace
+from stores.ledger.place import Place
+from stores.ledger.s3 import S3Place
 
 T = TypeVar("T")
 
@@ -71,6 +75,7 @@ class Wiring:
         self.meter = meter
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.thread = DatabaseThread()
+        self.maintenance = DatabaseThread()
 
     @property
     def bootstrap(self) -> str:
@@ -89,9 +94,19 @@ class Wiring:
         return Database(sqlite_url(self.settings.places.database))
 
     @cached_property
+    def ledger_place(self) -> Place:
+        """Where the ledger lies. Raises Unrecoverable(STORE_NOT_ATOMIC) for a store that loses commits."""
+        found = self.settings.ledger
+        if not found.uri:
+            return LocalPlace(self.settings.places.ledger)
+        place = S3Place(found.uri, found.endpoint, found.region, allow_http=found.allow_http)
+        place.check()
+        return place
+
+    @cached_property
     def ledger(self) -> DeltaLedgerReader:
         """The ledger, for reading."""
-        return DeltaLedgerReader(self.settings.places.ledger)
+        return DeltaLedgerReader(self.ledger_place)
 
     @cached_property
     def objects(self) -> ObjectFolder:
@@ -112,6 +127,18 @@ class Wiring:
     def count_ledger(self) -> CountLedger:
         """Advance the counters."""
         return CountLedger(self.database, self.ledger, self.meter)
+
+    @cached_property
+    def maintain_ledger(self) -> MaintainLedger:
+        """Compaction, retention, vacuum."""
+        return MaintainLedger(
+            self.ledger_place,
+            self.database,
+            self.count_ledger,
+            self.settings.ledger,
+            self.owner,
+            self.meter,
+        )
 
     @cached_property
     def consider_training(self) -> ConsiderTraining:
@@ -192,8 +219,8 @@ class Wiring:
         """Ingest's decisions and commits."""
         places = self.settings.places
         return IngestBatch(
-            DeltaLedgerWriter(places.ledger, cluster),
-            DeltaLedgerReader(places.ledger),
+            DeltaLedgerWriter(self.ledger_place, cluster),
+            self.ledger,
             cluster,
             self.settings.curation.policy(secret_key(places.keys / "hmac.key")),
             self.meter,
