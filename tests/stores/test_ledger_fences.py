@@ -156,4 +156,4 @@ def test_a_ledger_that_is_gone_is_an_error_with_a_code(tmp_path: Path) -> None:
         ledger.append(rows(0, 1), {TP: 1})
     with pytest.raises(Unrecoverable) as caught:
         ledger.claim([TP])
-    assert caught.value.code is Code.LEDGER_UNREADABLE
+    assert caught.value.code is Code.UNWRITABLE
