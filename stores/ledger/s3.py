@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import obstore
 import pyarrow as pa
@@ -20,10 +20,10 @@ from schemas.errors import Code, Unrecoverable
 from stores.ledger.place import ROW_GROUP, Item
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
+    from obstore.store import ClientConfig, S3Config
 
 _RACERS = 8
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 class S3Place:
@@ -37,7 +37,13 @@ class S3Place:
             **{name: value for name, value in wanted.items() if value},
             **({"AWS_ALLOW_HTTP": "true"} if allow_http else {}),
         }
-        self._store = S3Store.from_url(self.uri, config=cast("S3Config", dict(self.options)))
+        config: S3Config = {}
+        if endpoint:
+            config["endpoint"] = endpoint
+        if region:
+            config["region"] = region
+        options: ClientConfig = {"allow_http": allow_http}
+        self._store = S3Store.from_url(self.uri, config=config, client_options=options)
 
     def check(self) -> None:
         """Raises Unrecoverable(STORE_NOT_ATOMIC) unless one of several racing puts wins each time."""
@@ -62,7 +68,7 @@ class S3Place:
         pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
         data = sink.getvalue()
         with _as_os_errors():
-            obstore.put(self._store, name, memoryview(data))
+            obstore.put(self._store, name, data.to_pybytes())
         return int(data.size)
 
     def sync(self, names: Iterable[str]) -> None:
