@@ -33,6 +33,9 @@ class ControlOperations(Protocol):
     async def relay(self) -> None:
         """Publish what the outbox holds."""
 
+    async def maintain(self) -> None:
+        """Maintain the ledger, without holding the others up."""
+
 
 def build_worker(
     operations: ControlOperations,
@@ -42,7 +45,7 @@ def build_worker(
     settings: ControlSettings,
     data: str,
 ) -> faust.App:
-    """A Faust app with one agent a topic and three timers. `data` is Faust's own folder."""
+    """A Faust app with one agent a topic and four timers. `data` is Faust's own folder."""
     app = faust.App(
         "lorikeet-control",
         broker=f"kafka://{connection}",
@@ -64,6 +67,7 @@ def build_worker(
     app.timer(interval=settings.consider_seconds)(operations.consider)
     app.timer(interval=settings.rollout_seconds)(operations.advance)
     app.timer(interval=settings.relay_seconds)(operations.relay)
+    app.timer(interval=settings.maintain_seconds)(operations.maintain)
     return app
 
 

@@ -26,7 +26,7 @@ from schemas.rows import Disposition, Row
 from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.hold import alone
 from stores.ledger.replace import Replacement
-from stores.ledger.scan import Scan, partition_rows, where
+from stores.ledger.scan import Scan, any_retired, partition_rows, where
 
 _COMMIT_ROWS = 5_000
 Step = Callable[[str], None]
@@ -124,6 +124,9 @@ class RebuildLedger:
             )
             below += scan.count(place)
         _refuse(below, accept_loss=accept_loss)
+        if any_retired(self._ledger) and not accept_loss:
+            detail = "the counts of the days that its retention dropped would be lost"
+            raise Unrecoverable(Code.RECORDS_EXPIRED, detail)
         numbers = {tp: newest_incarnation(offsets, self._cluster, tp) for tp in bounds}
         for tp, number in numbers.items():
             self._reached[tp] = offsets.get(partition_key(self._cluster, *tp, number), 0)

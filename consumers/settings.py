@@ -59,3 +59,5 @@ class ControlSettings(_Part):
     """A roll-out's tick, and bringing gateways to the desired state."""
     relay_seconds: Seconds = 1.0
     """Publishing the outbox."""
+    maintain_seconds: Seconds = 60.0
+    """The ledger's maintenance: checkpoints, compaction, retention, vacuum."""

@@ -1,4 +1,4 @@
-"""What is configured for one model: everything behind the ledger is per model."""
+"""What is configured of the ledger, and for one model: everything behind the ledger is per model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ from processors.evaluation.stages import ValidationSettings
 from schemas.datasets import Recipe
 from schemas.jobs import SftSettings
 from schemas.rollouts import RolloutPolicy
+
+
+class LedgerSettings(BaseModel):
+    """Where the ledger lies and how long its rows stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    uri: Annotated[str, Field(pattern=r"^(s3://[^/\s]+/\S*[^/\s])?$")] = ""
+    """`s3://bucket/prefix`; empty: the data folder. Credentials come from the usual AWS variables."""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^/\s]+)?$")] = ""
+    """Address of an S3 server that is not Amazon's."""
+    region: str = ""
+    """Region of the bucket; empty: AWS_REGION."""
+    allow_http: bool = False
+    """Reach the S3 server without TLS."""
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """Days of ingest older than this are dropped from the ledger. Empty: all rows stay."""
 
 
 class ModelSettings(BaseModel):

@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from schemas.rows import Disposition
 from stores.ledger import log
+from stores.ledger.compaction import TARGET_BYTES
 from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.files import DataFile
 from stores.ledger.place import Place
 from stores.ledger.scan import Scan
 from stores.ledger.table import place_of
 
-_SMALL = 16 * 1024 * 1024
-"""Bytes below which a data file counts as small; see `lorikeet ledger compact`."""
+_SMALL = TARGET_BYTES // 2
+"""Bytes up to which compaction merges a file with others."""
 _COLUMNS = ("topic", "disposition", "day", "timestamp")
 
 
@@ -69,7 +70,7 @@ class SummariseLedger:
             "oldest_record": _time(sums.times[:1]),
             "newest_record": _time(sums.times[1:]),
             "files": len(files),
-            "small_files": sum(one.size < _SMALL for one in files),
+            "small_files": sum(one.size <= _SMALL for one in files),
             "bytes": sum(one.size for one in files),
             "log_entries": sum(
                 item.name.endswith(".json") for _, item in log.numbered(self._place)

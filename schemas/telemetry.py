@@ -113,6 +113,21 @@ class Metric(Enum):
     )
     REBALANCES = Spec("lorikeet_ingest_rebalances_total", "counter", "Assignments received.")
 
+    LEDGER_FILES = Spec("lorikeet_ledger_files", "gauge", "Data files of the ledger.")
+    LEDGER_BYTES = Spec("lorikeet_ledger_bytes", "gauge", "Size of the ledger's data files.")
+    LEDGER_MAINTENANCE = Spec(
+        "lorikeet_ledger_maintenance_seconds",
+        "histogram",
+        "Time of one step of the ledger's maintenance.",
+        ("step",),
+        buckets=_SLOW,
+    )
+    LEDGER_MAINTAINED = Spec(
+        "lorikeet_ledger_last_maintenance_timestamp_seconds",
+        "gauge",
+        "When the ledger's maintenance last ran to its end.",
+    )
+
     WAKEUPS = Spec(
         "lorikeet_wakeups_total", "counter", "Events that woke an operation.", ("topic",)
     )

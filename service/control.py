@@ -13,7 +13,7 @@ import structlog
 from producers.kafka import ExclusiveKafkaProducer
 from schemas.errors import LorikeetError
 from schemas.telemetry import Metric
-from service.wiring import Wiring, clock
+from service.wiring import DatabaseThread, Wiring, clock
 
 log = structlog.get_logger(__name__)
 _SETTLE_SECONDS = 0.3
@@ -64,6 +64,11 @@ class WiredOperations:
                 partial(self._wiring.converge_gateways, model, clock),
             )
 
+    async def maintain(self) -> None:
+        """Maintain the ledger, in a thread of its own."""
+        work = partial(self._wiring.maintain_ledger, clock())
+        await self._do("maintain_ledger", work, self._wiring.maintenance)
+
     async def relay(self) -> None:
         """Publish what the outbox holds."""
         started = time.perf_counter()
@@ -74,10 +79,12 @@ class WiredOperations:
             return
         self._done("relay_outbox", started)
 
-    async def _do(self, name: str, work: Callable[[], Any]) -> Any:
+    async def _do(
+        self, name: str, work: Callable[[], Any], thread: DatabaseThread | None = None
+    ) -> Any:
         started = time.perf_counter()
         try:
-            result = await self._wiring.thread(work)
+            result = await (thread or self._wiring.thread)(work)
         except LorikeetError as error:
             self._failed(name, error)
             return None

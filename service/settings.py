@@ -30,7 +30,7 @@ from pydantic_settings import (
 )
 
 from consumers.settings import ControlSettings, IngestSettings
-from operations.settings import ModelSettings
+from operations.settings import LedgerSettings, ModelSettings
 from processors.curation.policy import CurationPolicy
 from processors.curation.redact import Redactor
 from producers.settings import KafkaSettings
@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     ingest: IngestSettings = IngestSettings()
     curation: CurationSettings = CurationSettings()
+    ledger: LedgerSettings = LedgerSettings()
     control: ControlSettings = ControlSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -167,6 +168,13 @@ class Settings(BaseSettings):
         names = [(model.tenant, model.name) for model in self.models]
         if len(set(names)) < len(names):
             raise ValueError("models: a tenant has two models of one name")
+        return self
+
+    @model_validator(mode="after")
+    def _remembers_duplicates(self) -> Settings:
+        kept = self.ledger.retention_days
+        if kept is not None and kept <= self.curation.dedupe_days:
+            raise ValueError("ledger.retention_days is not above curation.dedupe_days")
         return self
 
     @property

@@ -25,6 +25,7 @@ from operations.converge_gateways import ConvergeGateways
 from operations.count_ledger import CountLedger
 from operations.fetch_adapter import FetchAdapter
 from operations.ingest_batch import IngestBatch
+from operations.maintain_ledger import MaintainLedger
 from operations.register_adapter import RegisterAdapter
 from operations.relay_outbox import RelayOutbox
 from operations.request_training import RequestTraining
@@ -48,6 +49,7 @@ from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
 from stores.ledger.local import LocalPlace
 from stores.ledger.place import Place
+from stores.ledger.s3 import S3Place
 
 T = TypeVar("T")
 
@@ -78,6 +80,7 @@ class Wiring:
         self.meter = meter
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.thread = DatabaseThread()
+        self.maintenance = DatabaseThread()
 
     @property
     def bootstrap(self) -> str:
@@ -96,13 +99,18 @@ class Wiring:
 
     @cached_property
     def ledger_place(self) -> Place:
-        """Where the ledger lies."""
-        return LocalPlace(self.settings.places.ledger)
+        """Where the ledger lies. Raises Unrecoverable(STORE_NOT_ATOMIC) for a store that loses commits."""
+        found = self.settings.ledger
+        if not found.uri:
+            return LocalPlace(self.settings.places.ledger)
+        place = S3Place(found.uri, found.endpoint, found.region, allow_http=found.allow_http)
+        place.check()
+        return place
 
     @cached_property
     def ledger(self) -> DeltaLedgerReader:
         """The ledger, for reading."""
-        return DeltaLedgerReader(self.settings.places.ledger)
+        return DeltaLedgerReader(self.ledger_place)
 
     @cached_property
     def objects(self) -> ObjectFolder:
@@ -123,6 +131,18 @@ class Wiring:
     def count_ledger(self) -> CountLedger:
         """Advance the counters."""
         return CountLedger(self.database, self.ledger, self.meter)
+
+    @cached_property
+    def maintain_ledger(self) -> MaintainLedger:
+        """Compaction, retention, vacuum."""
+        return MaintainLedger(
+            self.ledger_place,
+            self.database,
+            self.count_ledger,
+            self.settings.ledger,
+            self.owner,
+            self.meter,
+        )
 
     @cached_property
     def consider_training(self) -> ConsiderTraining:
@@ -202,10 +222,10 @@ class Wiring:
     def ingest_batch(self, cluster: str, ledger: Path | None = None) -> IngestBatch:
         """Ingest's decisions and commits; into another ledger, if one is named."""
         places = self.settings.places
-        folder = ledger or places.ledger
+        place = ledger or self.ledger_place
         return IngestBatch(
-            DeltaLedgerWriter(folder, cluster),
-            DeltaLedgerReader(folder),
+            DeltaLedgerWriter(place, cluster),
+            DeltaLedgerReader(place),
             cluster,
             self.settings.curation.policy(secret_key(places.keys / "hmac.key")),
             self.meter,
@@ -226,7 +246,7 @@ class Wiring:
 
         Raises NotReady(LEDGER_IN_USE) while the ledger is rebuilt.
         """
-        self._held = share(ledger or self.settings.places.ledger)
+        self._held = share(ledger or self.ledger_place)
         prefix, settings, name = self.settings.kafka.prefix, self.settings.ingest, ""
         if ledger is not None:
             name = digest_of(str(ledger.resolve()))[:8]

@@ -21,6 +21,7 @@ from service.cli.options import (
     print_json,
     print_table,
     progress,
+    size,
     wiring_of,
 )
 
@@ -51,7 +52,7 @@ def stats(config: Config = None, data: Data = None, as_json: AsJson = False) -> 
     names = [str(name) for name in Disposition]
     rows = [(name, *(counts[one] for one in names)) for name, counts in found["topics"].items()]
     print_table("Rows", ["topic", *_short(names)], rows)
-    days = [(d["day"], d["rows"], d["files"], _size(d["bytes"])) for d in found["days"][:_DAYS]]
+    days = [(d["day"], d["rows"], d["files"], size(d["bytes"])) for d in found["days"][:_DAYS]]
     print_table("Days of ingest", ["day (UTC)", "rows", "files", "size"], days)
     for line in _lines(found):
         typer.echo(line)
@@ -71,17 +72,9 @@ def _lines(found: Mapping[str, Any]) -> Iterable[str]:
     if more > 0:
         yield f"{more} earlier days of ingest"
     yield (
-        f"{found['files']:,} files ({found['small_files']:,} small), {_size(found['bytes'])}; "
+        f"{found['files']:,} files ({found['small_files']:,} small), {size(found['bytes'])}; "
         f"version {found['version']:,}, {found['log_entries']:,} log entries"
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:  # noqa: PLR2004 - the next unit
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def tail(
@@ -184,8 +177,8 @@ def export(
     if as_json:
         print_json(done)
         return
-    size = sum(file["bytes"] for file in done["files"])
-    typer.echo(f"{done['rows']:,} rows, {_size(size)} in {folder}")
+    whole = sum(file["bytes"] for file in done["files"])
+    typer.echo(f"{done['rows']:,} rows, {size(whole)} in {folder}")
 
 
 def _format(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, NotReady, Unrecoverable
 from service.cli.options import (
     AsJson,
     Bootstrap,
@@ -16,8 +16,10 @@ from service.cli.options import (
     Data,
     actor,
     print_json,
+    print_table,
     progress,
     quiet_kafka,
+    size,
     wiring_of,
 )
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from consumers.accept_gap import AcceptGap, Outside
     from consumers.rebuild_ledger import Rebuilt
     from service.wiring import Wiring
+    from stores.ledger.scan import Scan
 
+_LEAST_FILES = 2
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -33,6 +37,7 @@ def add_to(ledger: typer.Typer) -> None:
     """Register the commands."""
     ledger.command(name="rebuild")(rebuild)
     ledger.command(name="accept-gap")(accept_gap)
+    ledger.command(name="compact")(compact)
 
 
 def rebuild(
@@ -122,7 +127,7 @@ def accept_gap(
     if not as_json:
         _show(found)
     _ask(f"Read on from {found.bounds.first}?", yes=yes)
-    with share(wiring.settings.places.ledger):
+    with share(wiring.ledger_place):
         operation.accept(found, actor=actor(), reason=reason)
     if as_json:
         print_json(
@@ -137,6 +142,33 @@ def accept_gap(
         )
         return
     typer.echo(f"Accepted. {topic}[{partition}] is read on from {found.bounds.first}.")
+
+
+def compact(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Do the ledger's maintenance now: merge small files, trim the log, delete what nothing needs."""
+    from service.wiring import clock  # noqa: PLC0415
+    from stores.ledger.scan import Scan  # noqa: PLC0415
+
+    wiring = wiring_of(config, data)
+    before = Scan(wiring.ledger_place)
+    if not wiring.maintain_ledger(clock(), least=_LEAST_FILES):
+        raise NotReady(Code.LEDGER_IN_USE, "somebody else maintains it", remedy="try again later")
+    after = Scan(wiring.ledger_place)
+    found = {"before": _files(before), "after": _files(after)}
+    if as_json:
+        print_json(found)
+        return
+    rows = [(name, f["files"], size(f["bytes"]), f["version"]) for name, f in found.items()]
+    print_table("Data files", ["", "files", "size", "version"], rows)
+
+
+def _files(scan: Scan) -> dict[str, int]:
+    files = scan.files()
+    return {
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "version": scan.version,
+    }
 
 
 async def _look(wiring: Wiring, topic: str, partition: int) -> tuple[Outside, AcceptGap]:

@@ -134,3 +134,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 def percent(share: float | None) -> str:
     """0.4321 as 43.2 %."""
     return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def size(count: float) -> str:
+    """1536 as 1.5 KiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004 - the next unit
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from stores.control.tables import ledger_gaps
 
@@ -27,12 +27,15 @@ class AcceptedGap(NamedTuple):
 
 
 def record(connection: Connection, gaps: Iterable[AcceptedGap]) -> None:
-    """Keep gaps; those that are known are left as they are."""
+    """Keep gaps. One that is known stays as it is, unless it has grown since."""
     for gap in gaps:
-        place = {"cluster", "topic", "partition", "incarnation", "start"}
+        place = ("cluster", "topic", "partition", "incarnation", "start")
         same = [ledger_gaps.c[name] == getattr(gap, name) for name in place]
-        if connection.execute(select(ledger_gaps.c.end).where(*same)).first() is None:
+        known = connection.execute(select(ledger_gaps.c.end).where(*same)).scalar()
+        if known is None:
             connection.execute(insert(ledger_gaps).values(**gap._asdict()))
+        elif known < gap.end:
+            connection.execute(update(ledger_gaps).where(*same).values(**gap._asdict()))
 
 
 def accepted(connection: Connection) -> list[AcceptedGap]:

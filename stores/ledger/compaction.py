@@ -10,14 +10,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from stores.ledger.commit import remove
 from stores.ledger.files import DataFile, add_action, data_files, remove_action
 from stores.ledger.place import Fault, Place, no_fault
-from stores.ledger.schema import ORDER, PARTITION_COLUMN, fit
+from stores.ledger.schema import PARTITION_COLUMN, fit, ordered
 from stores.ledger.table import open_table
 
 COMPACT_STEPS = ("files_read", "data_written", "data_synced", "committed", "log_synced")
@@ -43,8 +42,8 @@ def compact(place: Place, least: int, *, closed: str, fault: Fault = no_fault) -
 def groups(files: Sequence[DataFile], least: int, closed: str) -> Iterator[list[DataFile]]:
     """Files to merge with one another, each group of one day and of about the target's size.
 
-    While a day is open a file joins only files that are not much smaller together, so that a rewrite
-    makes files several times larger and a row is rewritten a few times, not once a compaction.
+    While a day is open a file joins only files that are not much smaller than it, so that a rewrite
+    makes files many times larger and a row is rewritten a few times, not once a compaction.
     """
     for day in sorted({file.day for file in files}):
         needed = 2 if day < closed else least
@@ -53,7 +52,7 @@ def groups(files: Sequence[DataFile], least: int, closed: str) -> Iterator[list[
         for file in sorted(files, key=lambda f: (f.size, f.name)):
             if file.day != day or file.size > TARGET_BYTES // 2:
                 continue
-            unlike = day >= closed and group and file.size > _TIER * total
+            unlike = day >= closed and group and file.size * len(group) > _TIER * total
             if unlike or total + file.size > TARGET_BYTES:
                 if len(group) >= needed:
                     yield group
@@ -73,7 +72,7 @@ def _merge(table: DeltaTable, place: Place, group: Sequence[DataFile], fault: Fa
             break
     if len(read) < 2:  # noqa: PLR2004 - one large file has nothing to be merged with
         return 0
-    rows = fit(_ordered(pa.concat_tables(parts, promote_options="permissive")), table)
+    rows = fit(ordered(pa.concat_tables(parts, promote_options="permissive")), table)
     fault("files_read")
     day = group[0].day
     name = f"{PARTITION_COLUMN}={day}/{uuid.uuid4()}.parquet"
@@ -90,8 +89,3 @@ def _merge(table: DeltaTable, place: Place, group: Sequence[DataFile], fault: Fa
 def _rows(place: Place, file: DataFile) -> pa.Table:
     with place.open(file.name) as source:
         return pq.ParquetFile(source).read()
-
-
-def _ordered(rows: pa.Table) -> pa.Table:
-    order = [(name, "ascending") for name in ORDER if name in rows.column_names]
-    return rows.take(pc.sort_indices(rows, sort_keys=order, null_placement="at_start"))

@@ -19,7 +19,7 @@ from stores.ledger.gaps import Gap, gaps_of
 from stores.ledger.place import Place
 from stores.ledger.port import Addition, Newest, Snapshot
 from stores.ledger.retirement import retired_of
-from stores.ledger.schema import TABLE_SCHEMA, to_row
+from stores.ledger.schema import TABLE_SCHEMA, ordered, to_row
 from stores.ledger.table import open_table, place_of
 
 
@@ -71,12 +71,10 @@ class DeltaLedgerReader:
         batches = list(self._scan(columns, wanted))
         if not batches:
             return
-        order = [("incarnation", "ascending"), ("offset", "ascending")]
-        rows = pa.Table.from_batches(batches)
-        newest_last = rows.take(pc.sort_indices(rows, sort_keys=order, null_placement="at_start"))
+        rows = ordered(pa.Table.from_batches(batches), ("incarnation", "offset"))
         names = ("tenant", "source", "id", "timestamp")
         for *identity, timestamp in zip(
-            *(newest_last.column(name).to_pylist() for name in names), strict=True
+            *(rows.column(name).to_pylist() for name in names), strict=True
         ):
             yield None if None in identity else tuple(identity), timestamp
 

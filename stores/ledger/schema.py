@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, Field
 
 from schemas.rows import Disposition, Row
@@ -61,6 +62,16 @@ def to_row(record: Mapping[str, Any]) -> Row:
     fields["reasons"] = tuple(fields["reasons"] or ())
     fields["incarnation"] = fields["incarnation"] or 0
     return Row(**fields)
+
+
+def ordered(rows: pa.Table, names: Sequence[str] = ORDER) -> pa.Table:
+    """Rows sorted by columns. Those written before there were incarnations are of the first one."""
+    if "incarnation" in rows.column_names:
+        place = rows.column_names.index("incarnation")
+        filled = pc.fill_null(rows.column(place), pa.scalar(0, rows.schema.field(place).type))
+        rows = rows.set_column(place, "incarnation", filled)
+    keys = [(name, "ascending") for name in names if name in rows.column_names]
+    return rows.take(pc.sort_indices(rows, sort_keys=keys))
 
 
 def widened(ours: Field, stored: Field) -> bool:

@@ -15,6 +15,12 @@ from stores.ledger.schema import LEDGER_VERSION, PARTITION_COLUMN, TABLE_SCHEMA,
 VERSION_KEY = "lorikeet.ledgerVersion"
 _HIGHEST_READER, _HIGHEST_WRITER = 3, 7  # of Delta's protocol, as delta-rs knows it
 _RACES = 20
+_CONFLICT, _STALE = "Failed to commit transaction", "Invalid table version"
+_DELETED = "deleted data this operation read"
+
+
+class DayDropped(NotReady):
+    """A commit met one that drops rows, which Delta takes for a conflict: it can be made again."""
 
 
 def place_of(place: Path | Place) -> Place:
@@ -146,11 +152,15 @@ def _once() -> CommitProperties:
 def ledger_error(error: DeltaError | OSError, place: Place) -> LorikeetError:
     """A failed update or commit as an error with a code.
 
-    NotReady(LEDGER_FENCED) only where Delta found the commit in conflict with another one: then
-    reading again from the ledger's offsets helps. Anything else would fail again.
+    NotReady(LEDGER_FENCED) only where Delta found the commit in conflict with another one, or where
+    the handle slept until log entries it needs were deleted: then claiming, and reading again from the
+    ledger's offsets, helps. Anything else would fail again.
     """
     said = _first_line(error)
-    if isinstance(error, CommitFailedError) and said.startswith("Failed to commit transaction"):
+    if isinstance(error, CommitFailedError) and _DELETED in said:
+        return DayDropped(Code.LEDGER_FENCED, said)
+    refused = isinstance(error, CommitFailedError) and said.startswith(_CONFLICT)
+    if refused or said.startswith(_STALE):
         return NotReady(Code.LEDGER_FENCED, said)
     if getattr(error, "errno", None) == 28 or "No space left" in str(error):  # noqa: PLR2004 - ENOSPC
         return Unrecoverable(Code.DISK_FULL, place.uri)

@@ -14,7 +14,9 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -26,10 +28,11 @@ from stores.ledger.files import add_action
 from stores.ledger.gaps import Gap, transaction
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.schema import PARTITION_COLUMN, fit, to_table
-from stores.ledger.table import check_version, ledger_error, open_table, place_of
+from stores.ledger.table import DayDropped, check_version, ledger_error, open_table, place_of
 
 COMMIT_STEPS = ("data_written", "data_synced", "committed", "log_synced")
 """The commit's steps, in order; a fault hook is called after each."""
+_ATTEMPTS = 15
 
 
 class DeltaLedgerWriter:
@@ -59,7 +62,7 @@ class DeltaLedgerWriter:
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored next offsets; these partitions, and only these, are held from now on."""
         try:
-            self._table.update_incremental()
+            self._table = self._newest_table()
             check_version(self._table, self._place)
             self._incarnations = {tp: self._newest(tp) for tp in partitions}
             self._claimed = {tp: self._stored(tp) for tp in self._incarnations}
@@ -86,7 +89,7 @@ class DeltaLedgerWriter:
             actions.append(self._write_file(rows))  # 1, 2: data, written and synced
         moved = {self.key(tp): offset for tp, offset in offsets.items()}
         # 3, 4: rows and offsets become visible together; the log, synced
-        commit(self._table, self._place, actions, moved, self._fault)
+        self._commit(actions, moved)
         self._moved(before, offsets)
 
     def accept_gap(
@@ -108,10 +111,35 @@ class DeltaLedgerWriter:
         moved = {key: start, transaction(gap): start}
         if anew and stored is not None:  # a writer of the old incarnation meets a conflict
             moved[self.key(tp)] = stored
-        commit(self._table, self._place, [], moved, self._fault, {"lorikeet.gap": gap.as_json()})
+        self._commit([], moved, {"lorikeet.gap": gap.as_json()})
         self._incarnations[tp] = number
         self._moved(before, {tp: start})
         return gap
+
+    def _commit(
+        self,
+        actions: Sequence[AddAction | RemoveAction],
+        moved: Mapping[str, int],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Commit, again if retention dropped a day meanwhile and nobody moved what is claimed."""
+        for attempt in itertools.count(1):
+            try:
+                commit(self._table, self._place, actions, moved, self._fault, metadata)
+            except DayDropped:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._table.update_incremental()
+                self._check_unmoved()
+            else:
+                return
+
+    def _newest_table(self) -> DeltaTable:
+        try:
+            self._table.update_incremental()
+        except DeltaError:  # it slept until the log was trimmed
+            return open_table(self._place)
+        return self._table
 
     def _moved(self, before: int, offsets: Mapping[TopicPartition, int]) -> None:
         if self._table.version() == before + 1:  # this commit and nobody else's

@@ -24,7 +24,7 @@ from service.cli import main
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests import processes
 from tests.consumers_support import publish, structured
-from tests.support import execution
+from tests.support import execution, row
 
 pytestmark = pytest.mark.kafka
 SECRET = "john.doe@example.org"
@@ -145,6 +145,20 @@ def check_export(installed: Path, tmp_path: Path) -> None:
         (Code.BAD_OPTION, (str(tmp_path / "x"), "--until", "soon")),
     ):
         assert code.number in ledger(installed, "export", *options, code=2)
+
+
+def test_compact_merges_files_and_keeps_rows(installed: Path) -> None:
+    writer = DeltaLedgerWriter(installed.parent / "data" / "ledger", "c")
+    tp = TopicPartition("execution.completed", 0)
+    writer.claim([tp])
+    for offset in range(3):
+        writer.append([row(offset)], {tp: offset + 1})
+    before = sorted(rows_of(installed.parent), key=lambda r: r.row_id)
+    found = said(installed, "compact")
+    assert found["before"]["files"] >= 4
+    assert found["after"]["files"] < found["before"]["files"]
+    assert sorted(rows_of(installed.parent), key=lambda r: r.row_id) == before
+    assert "Data files" in ledger(installed, "compact")
 
 
 def test_rebuild_and_accept_gap(installed: Path, broker: str, prefix: str) -> None:

@@ -7,17 +7,23 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import Connection, select
 
 from operations.count_ledger import CountLedger
 from schemas.records import TopicPartition
 from schemas.rows import Disposition, Row
 from schemas.telemetry import NoMeter
-from stores.control import counters
+from stores.control import counters, gaps
 from stores.control.database import Database
 from stores.control.tables import metadata
+from stores.ledger.compaction import compact
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.local import LocalPlace
+from stores.ledger.port import Addition
+from stores.ledger.retirement import Retirement, days_before
 from stores.ledger.table import open_table
+from stores.ledger.vacuum import checkpoint, trim_log, vacuum
 from tests.installation import canary, database
 from tests.support import NOW, row
 
@@ -29,6 +35,7 @@ TABLES = (
     "rollout_units",
     "ledger_offsets",
     "ledger_cursor",
+    "ledger_gaps",
 )
 
 
@@ -88,9 +95,103 @@ def test_counting_step_by_step_agrees_with_a_recount(tmp_path: Path) -> None:
     assert count() == 0, "each commit counts once"
     stepwise = snapshot(store)
     count.recount()
-    assert snapshot(store) == stepwise
+    assert counted(snapshot(store)) == counted(stepwise)
     assert sum(store.read(counters.dispositions).values()) == len(rows)
     assert store.read(counters.offsets) == {"c:execution.completed:0": 240}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_maintained_meanwhile_a_recount_agrees(tmp_path: Path, seed: int) -> None:
+    """Random appends, gaps, compactions, retention and log expiry between random counts."""
+    dice = Random(seed)
+    place = LocalPlace(tmp_path / "ledger")
+    reader, tps = (
+        DeltaLedgerReader(place),
+        [TopicPartition("execution.completed", n) for n in (0, 1)],
+    )
+    every, behind = (CountLedger(database(tmp_path / n), reader, NoMeter()) for n in ("a", "b"))
+    made = 0
+    for number in range(25):
+        today = NOW.date() + timedelta(days=number // 5)
+        writer = DeltaLedgerWriter(place, "c", today=lambda: today)
+        start = writer.claim(tps)[tps[number % 2]] or 0
+        if dice.random() < 0.1:
+            note = {"accepted_by": "ann", "reason": "test"}
+            writer.accept_gap(tps[number % 2], start + 3, anew=False, note=note)
+            start += 3
+        batch = some_rows(dice, 9)
+        tp = tps[number % 2]
+        writer.append(
+            [r._replace(offset=start + r.offset, partition=tp.partition) for r in batch],
+            {tp: start + 9},
+        )
+        made += 9
+        every()
+        if dice.random() < 0.2:
+            behind()
+        if dice.random() < 0.3:
+            compact(place, 2, closed=today.isoformat())
+        if dice.random() < 0.2:
+            for day in days_before(place, today.isoformat()):
+                old = Retirement(place, day)
+                old.drop(counters.frozen(counters.tally(old.rows(counters.COLUMNS))))
+        if dice.random() < 0.2:
+            checkpoint(place, 1)
+            trim_log(place, reader.version(), keep=dice.randrange(5))
+            vacuum(place, keep_seconds=-1)
+    stepwise = snapshot(every._database)
+    behind()
+    assert counted(snapshot(behind._database)) == counted(stepwise), "some commits had expired"
+    every.recount()
+    assert counted(snapshot(every._database)) == counted(stepwise)
+    assert sum(every._database.read(counters.dispositions).values()) == made
+    assert every._database.read(counters.offsets) == reader.offsets()
+
+
+def counted(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Without versions: a recount stands at the newest, a count at the newest that changed a row."""
+    gaps = [gap[:-1] for gap in tables["ledger_gaps"]]
+    return {**tables, "ledger_cursor": [], "ledger_gaps": gaps}
+
+
+def test_a_recount_and_a_count_at_the_same_time_count_each_commit_once(tmp_path: Path) -> None:
+    """The recount moves the cursor under a count that has read ahead of it."""
+    ledger, rows = filled(tmp_path)
+    store = database(tmp_path)
+    count = CountLedger(store, ledger, NoMeter())
+    additions = list(ledger.additions(-1, counters.COLUMNS))
+    assert store.write(lambda c: apply(c, additions[0], -1))
+    assert store.write(lambda c: apply(c, additions[1], additions[0].version))
+    store.write(lambda c: counters.replace(c, 1, counters.tally(additions[0].rows), {}))
+    assert not store.write(lambda c: apply(c, additions[2], additions[1].version))
+    count()
+    assert sum(store.read(counters.dispositions).values()) == len(rows)
+
+
+def apply(connection: Connection, found: Addition, since: int) -> bool:
+    return counters.apply(connection, found.version, found.rows, found.offsets, since)
+
+
+def test_gaps_are_copied_and_survive_recounts(tmp_path: Path) -> None:
+    ledger, _ = filled(tmp_path)
+    store = database(tmp_path)
+    count = CountLedger(store, ledger, NoMeter())
+    tp = TopicPartition("execution.completed", 0)
+    writer = DeltaLedgerWriter(tmp_path / "ledger", "c")
+    writer.claim([tp])
+    note = {"accepted_by": "ann", "accepted_at": "2026-03-01T12:00:00+00:00", "reason": "lost"}
+    writer.accept_gap(tp, 300, anew=False, note=note)
+    writer.accept_gap(tp, 5, anew=True, note=note)
+    count()
+    found = store.read(gaps.accepted)
+    assert [(g.incarnation, g.start, g.end, g.version) for g in found] == [
+        (0, 240, 300, 10),
+        (1, 0, 5, 11),
+    ]
+    assert (found[0].accepted_by, found[0].accepted_at, found[0].reason) == ("ann", NOW, "lost")
+    count.recount()
+    assert store.read(gaps.accepted) == found
+    assert [(g.start, g.end) for g in ledger.gaps()] == [(240, 300), (0, 5)]
 
 
 def test_a_commit_that_was_counted_is_refused(tmp_path: Path) -> None:
