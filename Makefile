@@ -35,6 +35,16 @@ $(VENV)/.checks: $(VENV)/.runs
 	@$(BIN)/pip install --quiet --editable '.[broker,train,dev]'
 	@touch $@
 
+# Two more for benchmarks: the profiler, and an environment of its own for Quix Streams.
+$(VENV)/.benches: $(VENV)/.checks
+	@$(BIN)/pip install --quiet --editable '.[broker,train,dev,bench]'
+	@touch $@
+
+$(CACHE)/quix/.installed: benchmarks/quix.txt
+	@test -x $(CACHE)/quix/bin/python || $(PYTHON) -m venv $(CACHE)/quix
+	@PIP_CONSTRAINT= $(CACHE)/quix/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.runs ## Run the loop, closed, on an embedded Kafka broker (ARGS="--seed 1")
 	@$(BIN)/lorikeet demo $(ARGS)
@@ -62,6 +72,18 @@ demo-seeds: $(VENV)/.checks ## Run the demonstration for five other seeds and wi
 .PHONY: chaos
 chaos: $(VENV)/.checks ## Kill ingest and the relay many times
 	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)
+
+.PHONY: chaos-ingest
+chaos-ingest: $(VENV)/.checks ## Kill ingest and its broker: 100,000 events, every record once (12 min)
+	@$(BIN)/python -m tests.chaos.ingest_chaos $(ARGS)
+
+.PHONY: bench-ingest
+bench-ingest: $(VENV)/.benches $(CACHE)/quix/.installed ## Measure ingest beside others (ARGS="--profile")
+	@$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.checks ## 1,000 events/s for 30 minutes: memory and latency (ARGS="--minutes 2")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 .PHONY: compose-smoke
 compose-smoke: ## Run one loop in the docker compose stack (needs Docker)

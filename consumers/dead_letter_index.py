@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.log_walk import LogReader
+from schemas.letters import Letter
 from schemas.records import Record, TopicPartition
 from stores.ledger.scan import Offsets
-
-_HEADER = "lorikeet_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,15 @@ class DeadLetterIndex:
         }
         self._offsets.clear()
 
-    def without(self, cluster: str, tp: TopicPartition, offsets: Offsets) -> Unfound:
+    def without(
+        self, cluster: str, tp: TopicPartition, incarnation: int, offsets: Offsets
+    ) -> Unfound:
         """Those of a partition's dead-letter rows that have none.
 
         Ingest publishes a partition's letters in the order of their offsets, and retention takes the
         oldest: below the first letter that is left they have expired, above it they were lost.
         """
-        place = f"{cluster}-{tp.topic}-{tp.partition}"
+        place = f"{cluster}-{tp.topic}-{tp.partition}.{incarnation}"
         known = self._sorted.get(place, np.empty(0, np.int64))
         absent = np.setdiff1d(offsets, known)
         if not self._beginning_expired:
@@ -62,8 +63,10 @@ class DeadLetterIndex:
         return Unfound(absent[absent > oldest], absent[absent < oldest])
 
     def _note(self, record: Record) -> None:
-        for name, value in record.headers:
-            if name == _HEADER and value is not None:
-                place, _, offset = value.decode(errors="replace").rpartition("-")
-                if offset.isdecimal():
-                    self._offsets[place].append(int(offset))
+        letter = Letter.of(record)
+        if letter is None:
+            return
+        place, _, last = letter.id.rpartition("-")
+        offset, _, incarnation = last.partition(".")
+        if offset.isdecimal():
+            self._offsets[f"{place}.{incarnation or 0}"].append(int(offset))

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumers.dead_letters import DeadLetters, stage_of
+from consumers.dead_letters import DeadLetters
 from operations.ingest_batch import Fault, IngestBatch
 from schemas.errors import Code, NotReady
+from schemas.letters import stage_of
 from schemas.records import Record, TopicPartition
 from schemas.rows import Disposition, Row
 from schemas.telemetry import Meter, Metric
@@ -73,6 +74,9 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._given_up = asyncio.Event()
+        meter.count(
+            Metric.COMMIT_FAILURES, 0, code=Code.PUBLISH_FAILED.number
+        )  # seen before it rises
 
     @property
     def busy(self) -> bool:

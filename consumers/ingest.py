@@ -223,12 +223,10 @@ class IngestLoop:
             self._flusher.start(waiting)
 
     async def _settle(self) -> None:
-        """The end of the last commit. One that was fenced drops what is decided and seeks again."""
+        """The end of the last commit. One that was fenced, or given up, is read again from the ledger."""
         try:
             await self._flusher.settle()
         except NotReady as error:
-            if error.code is not Code.LEDGER_FENCED:
-                raise
             log.warning("ingest.fenced", detail=error.detail)
             await self._place(self._consumer.assignment())
 
@@ -250,9 +248,7 @@ class IngestLoop:
             return
         self._pressed = pressed
         (self._assignment.pause if pressed else self._assignment.resume)()
-        held = len(self._assignment.reading) if pressed else 0
-        self._meter.set(Metric.PAUSED_PARTITIONS, held)
-        log.warning("ingest.paused" if pressed else "ingest.resumed", partitions=held)
+        log.warning("ingest.paused" if pressed else "ingest.resumed")
 
     async def _look_at_stopped(self) -> None:
         """Read a stopped partition on once its gap was accepted."""
@@ -319,7 +315,10 @@ class IngestLoop:
         now = time.monotonic()
         if now - self._reported >= _REPORT_SECONDS:
             self._reported = now
-            report(self._meter, self._consumer, self._assignment, self._waiting, self._flusher)
+            held = (self._waiting, self._flusher.waiting)
+            report(self._meter, self._topics, self._consumer, self._assignment, held)
+            paused = len(self._assignment.reading) if self._pressed else 0
+            self._meter.set(Metric.PAUSED_PARTITIONS, paused)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -166,7 +166,7 @@ class RebuildLedger:
         if not dead:
             return
         offsets = np.fromiter((record.offset for record, _ in dead), np.int64, len(dead))
-        found = self._published.without(self._cluster, tp, offsets)
+        found = self._published.without(self._cluster, tp, dead[0][1].incarnation, offsets)
         reached = self._reached.get(tp, 0)
         wanted = {int(one) for one in found.lost} | {int(o) for o in found.expired if o >= reached}
         await self._dead_letters.send([pair for pair in dead if pair[0].offset in wanted])

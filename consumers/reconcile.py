@@ -155,7 +155,7 @@ class Reconciliation:
         dead = self._rows.dispositions == DISPOSITIONS.index(Disposition.DEAD_LETTER)
         offsets = np.unique(self._rows.offsets[dead])
         tp = TopicPartition(self.report.topic, self.report.partition)
-        found = letters.without(cluster, tp, offsets[offsets < self._next])
+        found = letters.without(cluster, tp, self.report.incarnation, offsets[offsets < self._next])
         self.report.offend(UNPUBLISHED, found.lost)
         self.report.letters_expired = len(found.expired)
 

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     IllegalOperation,
+    InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
@@ -18,7 +19,7 @@ from aiokafka.errors import (
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from producers.encode import message
-from producers.port import Fenced, Outgoing, Raw, TooLarge
+from producers.port import BadTimestamp, Fenced, Outgoing, Raw, TooLarge
 from schemas.errors import Code, NotReady
 
 _MAX_REQUEST = 16 * 1024 * 1024
@@ -69,6 +70,7 @@ class KafkaProducer:
                 key=_key(record),
                 headers=list(record.headers),
                 timestamp_ms=record.timestamp,
+                partition=record.partition,
             )
             for record in records
         ]
@@ -155,8 +157,11 @@ class ExclusiveKafkaProducer:
 
 
 def _failed(error: KafkaError, detail: str) -> NotReady:
-    size = isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError)
-    return (TooLarge if size else NotReady)(Code.PUBLISH_FAILED, detail)
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return TooLarge(Code.PUBLISH_FAILED, detail)
+    if isinstance(error, InvalidTimestampError):
+        return BadTimestamp(Code.PUBLISH_FAILED, detail)
+    return NotReady(Code.PUBLISH_FAILED, detail)
 
 
 def _key(record: Raw) -> bytes | None:

@@ -30,13 +30,17 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """One record to publish byte for byte; `timestamp` in milliseconds."""
+    """One record to publish byte for byte; `timestamp` in milliseconds.
+
+    Without a `partition` the key decides.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp: int | None = None
+    partition: int | None = None
 
 
 class Producer(Protocol):
@@ -49,11 +53,15 @@ class Producer(Protocol):
         """Publish events; the next offset of each (topic, partition) that took one."""
 
     async def send_raw(self, records: Sequence[Raw]) -> None:
-        """Publish records as they are. Raises TooLarge as well."""
+        """Publish records as they are. Raises TooLarge and BadTimestamp as well."""
 
 
 class TooLarge(NotReady):
     """One of the records is larger than its topic takes; some of the others may be published."""
+
+
+class BadTimestamp(NotReady):
+    """The topic takes no record of that time; some of the others may be published."""
 
 
 class Fenced(NotReady):

@@ -7,9 +7,8 @@ without an id is a dead letter, not an event with a new id.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,16 +22,14 @@ from schemas.events import (
     InputEvent,
     UnknownEvent,
 )
-from schemas.executions import ExecutionData
+from schemas.executions import ExecutionData, PlanData
 from schemas.records import Record
+from schemas.wellformed import beyond_float, has_constant, stated_twice, too_deep
 
 _REQUIRED = ("specversion", "id", "source", "type")
 _ANY_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 _ATTRIBUTES: TypeAdapter[Attributes] = TypeAdapter(Attributes)
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
-_STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
-_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
+_MAX_HEADERS = 1_000
 _TAGS = {*EVENT_CLASSES, "unknown"}
 
 
@@ -47,24 +44,18 @@ class Limits:
 
 def decode(record: Record, limits: Limits = Limits()) -> InputEvent:
     """The event inside a record. Raises InvalidEvent with a code for whatever cannot be read."""
-    value, headers = record.value, _headers(record)
+    value, headers = record.value, _headers(record, limits)
+    structured = _is_structured(headers)
+    if not structured and headers.get("ce_type") not in EVENT_CLASSES:
+        return _foreign(value, headers)
     _refuse_dataref(headers.get("ce_dataref"))
     if not value:
         raise InvalidEvent(Code.EMPTY, "tombstone" if value is None else "zero bytes")
-    if len(value) > limits.max_bytes:
-        raise InvalidEvent(Code.TOO_LARGE, f"{len(value)} bytes, limit {limits.max_bytes}")
-    if value[0] == 0:
-        raise InvalidEvent(Code.REGISTRY_FRAMING, "the value begins with byte 0")
-    if _too_deep(value, limits.max_depth):
-        raise InvalidEvent(Code.TOO_DEEP, f"deeper than {limits.max_depth}")
-    if _NOT_A_NUMBER.search(value) and _NOT_A_NUMBER.search(_STRING.sub(b"", value)):
-        raise InvalidEvent(Code.NOT_JSON, "JSON has no NaN and no Infinity")
-    structured = headers.get("content-type", "").lower().startswith("application/cloudevents")
-    if structured or not any(name.startswith("ce_") for name in headers):
-        event = _structured(value, headers)
-    else:
-        event = _binary(value, headers)
-    _check(event, limits)
+    _refuse_bytes(value, limits)
+    event = _structured(value, headers) if structured else _binary(value, headers)
+    if not isinstance(event, UnknownEvent):
+        _check(event, limits)
+        _refuse_repeats(value, event, structured=structured)
     return event
 
 
@@ -74,49 +65,124 @@ def tenant_of(event: InputEvent) -> str:
     return stated or event.tenantid or "default"
 
 
-def _headers(record: Record) -> dict[str, str]:
+def _headers(record: Record, limits: Limits) -> dict[str, str]:
     """The headers that CloudEvents gives a meaning; those of others may be any bytes."""
-    named = [(name.lower(), raw or b"") for name, raw in record.headers]
-    try:
-        return {n: raw.decode() for n, raw in named if n == "content-type" or n.startswith("ce_")}
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(Code.NOT_JSON, f"a header is not UTF-8: {error.reason}") from None
+    headers: dict[str, str] = {}
+    size = 0
+    for given, raw in record.headers:
+        size += len(given) + len(raw or b"")
+        name = given.lower()
+        if name == "content-type" or name.startswith("ce_"):
+            try:
+                text = (raw or b"").decode()
+            except UnicodeDecodeError as error:
+                raise InvalidEvent(Code.BAD_HEADER, f"{name[:80]}: {error.reason}") from None
+            if headers.setdefault(name, text) != text:
+                raise InvalidEvent(Code.BAD_HEADER, f"{name[:80]} has two values")
+    if size > limits.max_bytes or len(record.headers) > _MAX_HEADERS:
+        raise InvalidEvent(Code.TOO_LARGE, f"{len(record.headers)} headers of {size} bytes")
+    return headers
+
+
+def _is_structured(headers: dict[str, str]) -> bool:
+    if headers.get("content-type", "").lower().startswith("application/cloudevents"):
+        return True
+    return not any(name.startswith("ce_") for name in headers)
+
+
+@lru_cache(256)
+def _refuse_content_type(kind: str) -> None:
+    """Raises InvalidEvent(CONTENT_TYPE) unless it says JSON in UTF-8, one event a record."""
+    media, *parameters = (part.strip() for part in kind.lower().split(";"))
+    if not media.endswith("json") or media.startswith("application/cloudevents-batch"):
+        raise InvalidEvent(Code.CONTENT_TYPE, kind[:80] or "none")
+    for parameter in parameters:
+        name, _, stated = parameter.partition("=")
+        if name.strip() == "charset" and stated.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
+            raise InvalidEvent(Code.CONTENT_TYPE, f"{kind[:80]}: not UTF-8")
+
+
+def _refuse_bytes(value: bytes, limits: Limits) -> None:
+    """What is refused before anything is parsed."""
+    if len(value) > limits.max_bytes:
+        raise InvalidEvent(Code.TOO_LARGE, f"{len(value)} bytes, limit {limits.max_bytes}")
+    if value[0] == 0:
+        raise InvalidEvent(Code.REGISTRY_FRAMING, "the value begins with byte 0")
+    if too_deep(value, limits.max_depth):
+        raise InvalidEvent(Code.TOO_DEEP, f"deeper than {limits.max_depth}")
+    if has_constant(value):
+        raise InvalidEvent(Code.NOT_JSON, "JSON has no NaN and no Infinity")
+    if beyond_float(value):
+        raise InvalidEvent(Code.BEYOND_FLOAT, "larger than 1.8e308")
+
+
+def _refuse_repeats(value: bytes, event: InputEvent, *, structured: bool) -> None:
+    data = event.data
+    top: list[tuple[str, str]] = []
+    inside: list[tuple[str, str]] = []
+    if structured:
+        top += ("id", event.id), ("source", event.source), ("type", event.type)
+        if event.tenantid is not None:
+            top.append(("tenantid", event.tenantid))
+    if isinstance(data, ExecutionData):
+        inside.append(("execution_id", data.execution_id))
+    elif isinstance(data, PlanData):
+        inside.append(("plan_id", data.plan_id))
+    tenant = getattr(data, "tenant_id", None)
+    if tenant is not None:
+        inside.append(("tenant_id", tenant))
+    again = stated_twice(value, top, inside, structured=structured)
+    if again:
+        raise InvalidEvent(Code.DUPLICATE_KEYS, again)
 
 
 def _structured(value: bytes, headers: dict[str, str]) -> InputEvent:
-    kind = headers.get("content-type", "").lower()
-    if kind and "json" not in kind:
-        raise InvalidEvent(Code.CONTENT_TYPE, kind[:80])
+    _refuse_content_type(headers.get("content-type", "application/cloudevents+json"))
     try:
         event: InputEvent = STRUCTURED.validate_json(value)
     except ValidationError as error:
         problem = _invalid(error)
         if problem.code is Code.INVALID_DATA:
             body = _ANY_JSON.validate_json(value)
-            _refuse_dataref(body.get("dataref") if isinstance(body, dict) else None)
+            _refuse_elsewhere(body if isinstance(body, dict) else {})
         raise problem from None
     return event
 
 
-def _binary(value: bytes, headers: dict[str, str]) -> InputEvent:
-    attributes: dict[str, Any] = {n[3:]: v for n, v in headers.items() if n.startswith("ce_")}
-    content_type = headers.get("content-type")
-    if content_type is None or "json" not in content_type.lower():
-        raise InvalidEvent(Code.CONTENT_TYPE, f"{content_type or 'none'}"[:80])
-    attributes["datacontenttype"] = content_type
+def _foreign(value: bytes | None, headers: dict[str, str]) -> InputEvent:
+    """A binary event of a type that is not ours: only its attributes are judged, never its data."""
     try:
-        checked = _ATTRIBUTES.validate_python(attributes)
-        adapter = DATA_ADAPTERS.get(checked.type, _ANY_JSON)
-        data = adapter.validate_json(value)
+        return UnknownEvent.model_validate(_attributes(headers))
+    except ValidationError as error:
+        problem = _invalid(error)
+        if not value and problem.code is Code.MISSING_ATTRIBUTE:
+            problem = InvalidEvent(Code.EMPTY, "tombstone" if value is None else "zero bytes")
+        raise problem from None
+
+
+def _attributes(headers: dict[str, str]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {n[3:]: v for n, v in headers.items() if n.startswith("ce_")}
+    attributes.pop("data", None)
+    if "content-type" in headers:
+        attributes["datacontenttype"] = headers["content-type"]
+    return attributes
+
+
+def _binary(value: bytes, headers: dict[str, str]) -> InputEvent:
+    _refuse_content_type(headers.get("content-type", ""))
+    attributes = _attributes(headers)
+    try:
+        _ATTRIBUTES.validate_python(attributes)
+        data = DATA_ADAPTERS[attributes["type"]].validate_json(value)
     except ValidationError as error:
         raise _invalid(error) from None
-    kind: Any = EVENT_CLASSES.get(checked.type, UnknownEvent)
-    event: InputEvent = kind.model_validate({**attributes, "data": data})
-    return event
+    event: Any = EVENT_CLASSES[attributes["type"]].model_validate({**attributes, "data": data})
+    return event  # type: ignore[no-any-return]
 
 
 def _check(event: InputEvent, limits: Limits) -> None:
-    _refuse_dataref((event.model_extra or {}).get("dataref"))
+    if event.model_extra:
+        _refuse_elsewhere(event.model_extra)
     stated = getattr(event.data, "tenant_id", None)
     if stated and event.tenantid and stated != event.tenantid:
         raise InvalidEvent(Code.TENANT_CONFLICT, f"{event.tenantid[:80]!r} and {stated[:80]!r}")
@@ -125,17 +191,18 @@ def _check(event: InputEvent, limits: Limits) -> None:
 
 
 def _refuse_dataref(reference: Any) -> None:
-    """A claim check mostly comes without data: then this is the reason, not that data is missing."""
     if reference is not None:
         raise InvalidEvent(Code.DATAREF, str(reference)[:80])
 
 
-def _too_deep(value: bytes, limit: int) -> bool:
-    """Whether the JSON nests deeper than `limit`; linear in the size, whatever it holds."""
-    if value.count(b"{") + value.count(b"[") <= limit:
-        return False
-    brackets = _STRING.sub(b"", value).translate(None, delete=_NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > limit
+def _refuse_elsewhere(body: dict[str, Any]) -> None:
+    """Data that is said to be elsewhere or no JSON: a better reason than that it is missing."""
+    _refuse_dataref(body.get("dataref"))
+    if body.get("data_base64") is not None:
+        raise InvalidEvent(Code.CONTENT_TYPE, "data_base64: the data is not JSON")
+    kind = body.get("datacontenttype")
+    if isinstance(kind, str):
+        _refuse_content_type(kind)
 
 
 def _invalid(error: ValidationError) -> InvalidEvent:

@@ -45,6 +45,17 @@ class Code(Enum):
     TOO_MANY_MESSAGES = ("E7012", "the trace has too many messages", "split the trace")
     TENANT_CONFLICT = ("E7013", "tenantid and data.tenant_id differ", "state one tenant")
     PLAN_CYCLE = ("E7014", "the plan's steps depend on each other in a circle", "send a DAG")
+    DUPLICATE_KEYS = (
+        "E7015",
+        "what identifies the event is stated twice, differently",
+        "write each key once",
+    )
+    BEYOND_FLOAT = ("E7016", "a number is beyond a 64-bit float", "send a smaller one, or a string")
+    BAD_HEADER = (
+        "E7017",
+        "a CloudEvents header is not UTF-8, or has two values",
+        "write each header once, in UTF-8",
+    )
 
     # E71xx  configuration and environment
     BAD_SETTINGS = ("E7101", "a setting is wrong", "mend the named path in lorikeet.yaml")
@@ -163,14 +174,6 @@ class Code(Enum):
     NO_TOPIC = ("E7802", "a topic is missing", "create it, or let `lorikeet dev topics` do so")
     PUBLISH_FAILED = ("E7803", "an event could not be published", "nothing: it is tried again")
     BROKER_FAILED = ("E7804", "the embedded broker did not start", "read its log")
-    AUTHENTICATION_FAILED = (
-        "E7807",
-        "Kafka refuses the login",
-        "mend user, password or token below kafka.security",
-    )
-    TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
-    ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
-
     TOO_MANY_DEAD_LETTERS = (
         "E7805",
         "too many records cannot be read",
@@ -181,6 +184,14 @@ class Code(Enum):
         "a place in the topics is not understood",
         "beginning, now, an RFC 3339 time, or a JSON file {topic:partition: offset}",
     )
+    AUTHENTICATION_FAILED = (
+        "E7807",
+        "Kafka refuses the login",
+        "mend user, password or token below kafka.security",
+    )
+    TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
+    ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
+    NO_SUCH_LETTER = ("E7810", "there is no such dead letter", "see: lorikeet dead-letters list")
     CORRUPT_BATCH = ("E7821", "a batch of the log is corrupt", "check the broker's disks")
 
     # E79xx  the rest

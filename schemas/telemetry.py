@@ -125,7 +125,7 @@ class Metric(Enum):
     LEDGER_MAINTAINED = Spec(
         "lorikeet_ledger_last_maintenance_timestamp_seconds",
         "gauge",
-        "When the ledger's maintenance last ran to its end.",
+        "When the ledger was last maintained.",
     )
 
     WAKEUPS = Spec(

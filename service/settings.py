@@ -85,11 +85,16 @@ class CurationSettings(_Part):
             raise ValueError("review_quality is above min_quality")
         return self
 
+    @property
+    def limits(self) -> Limits:
+        """What an event may be at most."""
+        return Limits(self.max_bytes, self.max_messages, self.max_depth)
+
     def policy(self, key: bytes) -> CurationPolicy:
         """The same as ingest's own type, with the key that hides users and sessions."""
         return CurationPolicy(
             hmac_key=key,
-            limits=Limits(self.max_bytes, self.max_messages, self.max_depth),
+            limits=self.limits,
             min_quality=self.min_quality,
             review_quality=self.review_quality,
             min_confidence=self.min_confidence,

@@ -233,7 +233,9 @@ class Wiring:
 
     def dead_letters(self, producer: KafkaProducer) -> DeadLetters:
         """Where what cannot be read goes."""
-        return DeadLetters(producer, self.settings.kafka.prefix, self.objects)
+        return DeadLetters(
+            producer, self.settings.kafka.prefix, self.objects, self.settings.curation.limits
+        )
 
     def ingest_loop(
         self,

@@ -43,7 +43,7 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
     names = [name.replace("_", " ") for name in found["records"]]
     print_table("Records", names, [list(found["records"].values())])
     if found["records"]["dead_letter"]:
-        typer.echo("Why dead letters are dead: ingest's log, and the headers of their topic")
+        typer.echo("Why dead letters are dead: lorikeet dead-letters list")
     for stop in found["stopped_partitions"]:
         typer.echo(
             f"Stopped: {stop['partition_key']}: the ledger stands at {stop['next_offset']}, its log"

@@ -11,6 +11,7 @@ from obstore.store import LocalStore, from_url
 
 from schemas.digests import folder_digests, sha256_hex
 from schemas.errors import Code, Unrecoverable
+from stores.artifacts import local
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -22,8 +23,9 @@ class ObjectFolder:
     def __init__(self, root: str) -> None:
         """Open the root; a local folder is made."""
         self.root = root.rstrip("/")
+        self._local: Path | None = None
         if self.root.startswith("file://"):
-            path = Path(self.root.removeprefix("file://"))
+            path = self._local = Path(self.root.removeprefix("file://"))
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -44,9 +46,12 @@ class ObjectFolder:
         return key
 
     def put(self, key: str, data: bytes) -> None:
-        """Write one object; readers see all of it or none."""
+        """Write one object; readers see all of it or none, and a power cut does not undo it."""
         try:
-            obstore.put(self._store, key, data)
+            if self._local is not None:
+                local.write(self._local, key, data)
+            else:
+                obstore.put(self._store, key, data)
         except OSError as error:
             code = Code.DISK_FULL if "No space left" in str(error) else Code.UNWRITABLE
             raise Unrecoverable(code, self.uri(key)) from error

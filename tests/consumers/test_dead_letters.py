@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from consumers.dead_letters import DeadLetters
+from consumers.kafka import create_topics
 from processors.curation.curate import Curator
 from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
@@ -23,6 +24,7 @@ from producers.port import Raw, TooLarge
 from schemas.digests import sha256_hex
 from schemas.errors import Code
 from schemas.events import DEAD_LETTER_TOPIC
+from schemas.letters import Letter
 from schemas.records import Record
 from stores.artifacts.objects import ObjectFolder
 from tests.consumers_support import ingest, publish, read_all, structured
@@ -181,3 +183,36 @@ def test_a_record_with_neither_key_nor_value_does_not_stop_ingest(
     rows, letters = asyncio.run(main())
     assert [row.error_code for row in rows] == [Code.EMPTY.number]
     assert letters[0].value is None
+
+
+@pytest.mark.kafka
+def test_a_time_that_the_topic_does_not_take(tmp_path: Path, broker: str, prefix: str) -> None:
+    """A user's input topic may take any time; the dead letters' takes an hour ahead at most."""
+    far, own = 4_102_444_800_000, f"{prefix}any."
+    connection = KafkaConnection(broker)
+
+    async def main() -> tuple[list[Any], list[Any]]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        any_time = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+        topic = f"{own}execution.completed"
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=any_time)])
+        await admin.close()
+        await create_topics(connection, own, 1)
+        producer = AIOKafkaProducer(bootstrap_servers=broker)
+        await producer.start()
+        for stamp in (far, 1, -1):
+            await producer.send_and_wait(topic, b"{no", b"k", partition=0, timestamp_ms=stamp)
+        await producer.stop()
+        rows = await ingest(broker, own, tmp_path / "ledger", 3)
+        return rows, await read_all(broker, f"{own}{DEAD_LETTER_TOPIC}", 3)
+
+    rows, letters = asyncio.run(main())
+    assert [row.error_code for row in rows] == [Code.NOT_JSON.number] * 3
+    found = {dict(x.headers)["__connect.errors.offset"]: x for x in letters}
+    assert dict(found[b"0"].headers)["lorikeet_timestamp"] == str(far).encode()
+    assert found[b"0"].timestamp < far
+    read = Letter.of(found[b"0"])
+    assert read is not None
+    assert (read.timestamp, read.value, read.key) == (far, b"{no", b"k")
+    assert found[b"1"].timestamp == 1

@@ -17,6 +17,7 @@ from consumers.log_walk import Bounds, Kind, LogReader, Span
 from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition
+from tests.consumers_support import settled
 
 pytestmark = pytest.mark.kafka
 COMPACTED = {
@@ -63,6 +64,7 @@ async def transaction(broker: str, tp: TopicPartition, count: int, *, commit: bo
     await _send(producer, tp, [f"t{number}" for number in range(count)])
     await (producer.commit_transaction() if commit else producer.abort_transaction())
     await producer.stop()
+    await settled(broker, tp)
 
 
 async def walked(
@@ -153,6 +155,7 @@ def test_transactions_that_interleave(broker: str) -> None:
                 await _send(producer, tp, [None])
         await producers[1].abort_transaction()
         await producers[0].commit_transaction()
+        await settled(broker, tp)
         await producers[2].begin_transaction()
         await _send(producers[2], tp, [None] * 4)
         bounds, spans = await walked(broker, tp)

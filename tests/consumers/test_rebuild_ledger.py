@@ -29,7 +29,7 @@ from schemas.telemetry import NoMeter
 from stores.artifacts.objects import ObjectFolder
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
-from tests.consumers_support import ingest, publish, publish_executions, structured
+from tests.consumers_support import ingest, publish, publish_executions, settled, structured
 from tests.installation import database
 from tests.support import edit, execution
 
@@ -56,6 +56,7 @@ async def fill(broker: str, prefix: str) -> int:
         await producer.send_and_wait(topic, value, partition=0)
         await (producer.commit_transaction() if commit else producer.abort_transaction())
     await producer.stop()
+    await settled(broker, TopicPartition(topic, 0))
     feedback = structured("feedback.received", edit(run["execution_id"], []))
     await publish(broker, f"{prefix}feedback.received", [feedback])
     return 7 + await publish_executions(broker, topic, 60)

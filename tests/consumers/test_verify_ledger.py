@@ -22,7 +22,7 @@ from schemas.events import DEAD_LETTER_TOPIC
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
-from tests.consumers_support import ingest, publish, structured
+from tests.consumers_support import ingest, publish, settled, structured
 from tests.support import execution
 
 pytestmark = pytest.mark.kafka
@@ -66,6 +66,7 @@ async def transaction(broker: str, tp: TopicPartition, *, commit: bool) -> None:
         await producer.send_and_wait(tp.topic, value, partition=tp.partition)
     await (producer.commit_transaction() if commit else producer.abort_transaction())
     await producer.stop()
+    await settled(broker, tp)
 
 
 async def delete_before(broker: str, tp: TopicPartition, offset: int) -> None:

@@ -92,7 +92,7 @@ def test_what_cannot_be_redacted_is_not_kept(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("field", ["messages", "task", "tools"])
-def test_a_number_beyond_all_bounds_fails_closed(field: str) -> None:
+def test_a_number_beyond_float_is_a_dead_letter_wherever_it_stands(field: str) -> None:
     held = {
         "messages": [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": {"a": "@"}}]}],
         "task": {"prompt": "x", "reference": ["@"]},
@@ -100,7 +100,7 @@ def test_a_number_beyond_all_bounds_fails_closed(field: str) -> None:
     }
     raw = json.dumps(event(RUN, execution(**{field: held[field]}))).replace('"@"', "1e999")
     row = CURATOR.row(record(raw.encode()))
-    assert (row.disposition, row.content) == ("review", None)
+    assert (row.disposition, row.error_code, row.content) == ("dead_letter", "E7016", None)
 
 
 def test_a_row_says_what_the_event_said() -> None:

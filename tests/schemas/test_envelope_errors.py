@@ -53,16 +53,88 @@ def deep(levels: int) -> dict[str, Any]:
     return execution(note=value)
 
 
+TOO_GREAT = (
+    "1e400",
+    "-1.5E+999",
+    "1e0000000400",
+    "9" * 5_000,
+    "9" * 250 + "e99",
+    "1" * 309 + "9.5",
+)
+
+
+def twice(key: str) -> Record:
+    """A structured event that begins with this key, and states it once more as it should be."""
+    text = (sent().value or b"").decode()
+    return raw(("{" + key + ", " + text[1:]).encode())
+
+
+def tenants() -> list[Record]:
+    found = both(execution(tenant_id="a", tenant_ID="b"))
+    return [r._replace(value=(r.value or b"").replace(b"tenant_ID", b"tenant_id")) for r in found]
+
+
+def run_ids() -> list[Record]:
+    found = both(execution(execution_ID="other"))
+    return [r._replace(value=(r.value or b"").replace(b"_ID", b"_id")) for r in found]
+
+
+def headed(*headers: tuple[str, bytes | None]) -> Record:
+    found = binary(event(RUN, execution()))
+    return found._replace(headers=(*found.headers, *headers))
+
+
 STEP = {"id": "a", "depends_on": ["a"]}
 RING = [{"id": "a", "depends_on": ["b"]}, {"id": "b", "depends_on": ["c"]}]
 CASES: dict[str, tuple[Code, list[Record]]] = {
     "not json": (Code.NOT_JSON, [raw(b"hello"), raw(b'{"a":'), raw(b"\xff\xfe"), raw(b"{}x")]),
     "binary data is not json": (Code.NOT_JSON, [binary(event(RUN, {}))._replace(value=b"{oops")]),
-    "a header is not utf-8": (Code.NOT_JSON, [raw(b"{}", ("ce_id", b"\xff"))]),
+    "a header is not utf-8": (Code.BAD_HEADER, [raw(b"{}", ("ce_id", b"\xff"))]),
     "lone surrogate": (Code.NOT_JSON, [raw(b'{"id":"\\ud800"}')]),
     "NaN": (Code.NOT_JSON, [*constant("NaN", "confidence"), *constant("NaN", "unknown_field")]),
     "Infinity": (Code.NOT_JSON, constant("-Infinity", "sampling")),
-    "a number of no size": (Code.INVALID_DATA, [sent(execution(confidence=10**400))]),
+    "a number of no size": (
+        Code.BEYOND_FLOAT,
+        [
+            *both(execution(confidence=10**400)),
+            *both(execution(note=10**400)),
+            *[found for text in TOO_GREAT for found in constant(text, "note")],
+            *[found for text in TOO_GREAT for found in constant(text, "confidence")],
+        ],
+    ),
+    "an attribute twice": (
+        Code.DUPLICATE_KEYS,
+        [twice(f'"{name}": "other"') for name in ("id", "source", "type")],
+    ),
+    "a tenant twice": (Code.DUPLICATE_KEYS, tenants()),
+    "data twice": (Code.DUPLICATE_KEYS, [twice('"data": {"execution_id": "r"}')]),
+    "a run id twice": (Code.DUPLICATE_KEYS, run_ids()),
+    "a header twice": (Code.BAD_HEADER, [headed(("CE_ID", b"other"))]),
+    "data_base64": (
+        Code.CONTENT_TYPE,
+        [
+            record({**event(RUN, {}, data_base64="e30="), "data": None}),
+            sent(data_base64="e30="),
+        ],
+    ),
+    "structured data of another type": (
+        Code.CONTENT_TYPE,
+        [record({**event(RUN, {}, datacontenttype="text/xml"), "data": "<a/>"})],
+    ),
+    "not utf-8": (
+        Code.CONTENT_TYPE,
+        [
+            binary(event(RUN, execution()), content_type="application/json; charset=utf-16"),
+            record(
+                event(RUN, execution()),
+                headers=(("content-type", b"application/cloudevents+json; charset=ISO-8859-1"),),
+            ),
+        ],
+    ),
+    "a batch": (
+        Code.CONTENT_TYPE,
+        [raw(b"[]", ("content-type", b"application/cloudevents-batch+json"))],
+    ),
     "no object": (Code.INVALID_DATA, [raw(b"[1]"), raw(b"5"), raw(b"null"), raw(b'"text"')]),
     "binary data is no object": (Code.INVALID_DATA, [binary(event(RUN, {}))._replace(value=b"[]")]),
     "empty": (Code.EMPTY, [raw(b""), raw(b"", ("ce_id", b"1"))]),
@@ -107,6 +179,11 @@ CASES: dict[str, tuple[Code, list[Record]]] = {
         both(telemetry(agent_id=None), kind="telemetry.sampled"),
     ),
     "too large": (Code.TOO_LARGE, [raw(b" " * 20_001)]),
+    "headers too large": (
+        Code.TOO_LARGE,
+        [headed(("x", b" " * 20_001)), headed((" " * 20_001, None))],
+    ),
+    "too many headers": (Code.TOO_LARGE, [headed(*[("x", None)] * 1_001)]),
     "dataref beside data": (Code.DATAREF, both(dataref="s3://bucket/key")),
     "dataref instead of data": (
         Code.DATAREF,
@@ -149,6 +226,16 @@ FINE: dict[str, Callable[[], Record]] = {
     "brackets in strings are not depth": lambda: sent(execution(note="[" * 500 + '\\"{' * 9)),
     "constants in strings are text": lambda: sent(execution(note='NaN "Infinity" \\')),
     "steps may name steps of other plans": lambda: sent(plan(steps=RING), "planning.completed"),
+    "great numbers in strings are text": lambda: sent(execution(note="1e400, " + "9" * 500)),
+    "great numbers that a double holds": lambda: sent(execution(note=[1e308, 10**308, -1e308])),
+    "small numbers": lambda: constant("1e-400", "note")[0],
+    "many digits": lambda: constant("0." + "3" * 5_000, "note")[0],
+    "the same value twice": lambda: twice('"specversion": "1.0"'),
+    "another key twice": lambda: twice('"subject": "a", "subject": "b"'),
+    "a header twice, the same": lambda: headed(("CE_SPECVERSION", b"1.0")),
+    "names of keys in data": lambda: sent(execution(note={"id": "x", "data": {"tenant_id": "x"}})),
+    "keys in another order": lambda: record(dict(sorted(event(RUN, execution()).items()))),
+    "an id that is escaped": lambda: sent(id='é"'),
     "no time": lambda: sent(time=None),
 }
 

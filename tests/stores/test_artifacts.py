@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -36,6 +38,43 @@ def test_a_folder_comes_back_only_with_its_digests(tmp_path: Path, objects: Obje
     with pytest.raises(Unrecoverable) as caught:
         objects.fetch_folder("x/files", tmp_path / "c", digests)
     assert caught.value.code is Code.DIGEST_MISMATCH
+
+
+def test_an_object_is_on_disk_before_it_has_its_name(
+    objects: ObjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's bytes, then its name, then every folder that was made for it."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        size = path.stat().st_size if path.is_file() else None
+        steps.append(f"{path.name.partition('#')[0]}{'' if size is None else f' {size}'}")
+        fsync(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        steps.append("rename")
+        assert list(objects.keys("")) == [], "what is staged is not listed"
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    objects.put("a/b/c", b"12345")
+    assert steps == ["c 5", "rename", "b", "a", "objects"]
+    assert objects.get("a/b/c") == b"12345"
+    assert [path.name for path in (tmp_path / "objects/a/b").iterdir()] == ["c"]
+
+
+def test_a_full_disk_leaves_nothing(objects: ObjectFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unrecoverable) as caught:
+        objects.put("a/b", b"1")
+    assert caught.value.code is Code.DISK_FULL
+    assert list(objects.keys("")) == []
 
 
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://other/key", "{root}/../escape"])

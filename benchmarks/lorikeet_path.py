@@ -1,0 +1,79 @@
+"""Lorikeet's whole path as one measured process; `bare` leaves redaction and labels out.
+
+The one file here that knows ingest from inside. The process is `lorikeet ingest` itself; its meter
+also says, a line each, when partitions were assigned and when a commit had returned.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.job import Job
+from operations.ingest_batch import IngestBatch
+from schemas.telemetry import Metric
+from service import processes
+from service.metrics import PrometheusMeter
+from service.settings import load
+from service.wiring import Wiring
+
+
+class TellingMeter(PrometheusMeter):
+    """Prometheus' meter that prints assignments and commits."""
+
+    _assigned = 0
+
+    def set(self, metric: Metric, value: float, **labels: str) -> None:
+        """Set a gauge; say how many partitions this process has got."""
+        super().set(metric, value, **labels)
+        if metric is Metric.INGEST_PARTITIONS and value != self._assigned:
+            self._assigned = int(value)
+            _say(assigned=self._assigned)
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+        """Add an observation; say that a commit of so many rows has returned."""
+        super().observe(metric, value, **labels)
+        if metric is Metric.INGEST_BATCH:
+            _say(rows=int(value))
+
+
+class _NoTrace:
+    counts: Mapping[str, int] = {}
+
+    def value(self, content: Any) -> Any:
+        return content
+
+
+class _NoRedactor:
+    def trace(self) -> _NoTrace:
+        return _NoTrace()
+
+
+class BareWiring(Wiring):
+    """The production wiring, with a curator that redacts nothing."""
+
+    def ingest_batch(self, *arguments: Any, **named: Any) -> IngestBatch:
+        """Ingest's decisions and commits, personal data left where it is."""
+        batch = super().ingest_batch(*arguments, **named)
+        setattr(batch._curator, "_redactor", _NoRedactor())  # noqa: B010, SLF001 - no production option
+        return batch
+
+
+def _say(**what: int) -> None:
+    print(json.dumps({"at": time.monotonic(), "cpu": time.process_time(), **what}), flush=True)
+
+
+def main() -> None:
+    """Run ingest until SIGTERM."""
+    job = Job.told()
+    setattr(processes, "PrometheusMeter", TellingMeter)  # noqa: B010 - the one way in
+    if job.variant == "bare":
+        setattr(processes, "Wiring", BareWiring)  # noqa: B010
+    processes.run_ingest(load(Path(job.folder) / "lorikeet.yaml"), processes.Backfill())
+
+
+if __name__ == "__main__":
+    main()
