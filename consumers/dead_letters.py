@@ -43,7 +43,7 @@ class DeadLetters:
     ) -> None:
         self._producer = producer
         self._limits = limits
-        self._topic = f"{prefix}{DEAD_LETTER_TOPIC}"
+        self.topic = f"{prefix}{DEAD_LETTER_TOPIC}"
         self._objects = objects
 
     async def send(self, pairs: Iterable[tuple[Record, Row]]) -> int:
@@ -111,7 +111,7 @@ class DeadLetters:
 
     def _raw(self, record: Record, said: Headers) -> Raw:
         return Raw(
-            topic=self._topic,
+            topic=self.topic,
             key=record.key,
             value=record.value,
             headers=[*record.headers, *said],

@@ -23,6 +23,7 @@ from stores.control import counters, leases, tallies
 from stores.control.database import Database
 from stores.ledger.compaction import compact
 from stores.ledger.files import data_files
+from stores.ledger.hold import share
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.retirement import Retirement, days_before
 from stores.ledger.table import open_table
@@ -61,12 +62,14 @@ class MaintainLedger:
     def __call__(self, now: datetime, *, least: int = _COMPACT_FILES) -> bool:
         """Do what is due; False while somebody else does. `least` small files are worth merging.
 
-        Raises NotReady(LEDGER_FENCED) if another maintainer, without the lease, was quicker.
+        Raises NotReady(LEDGER_FENCED) if another maintainer, without the lease, was quicker,
+        NotReady(LEDGER_IN_USE) while the ledger is rebuilt.
         """
         if not self._lease(now):
             return False
         try:
-            self._do(now, least)
+            with share(self._place):
+                self._do(now, least)
         finally:
             self._database.write(lambda c: leases.release(c, LEASE, self._owner))
         self._meter.set(Metric.LEDGER_MAINTAINED, now.timestamp())

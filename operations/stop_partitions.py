@@ -58,7 +58,7 @@ class StopPartitions:
 
     def _every(self) -> dict[str, Stop]:
         kept = self._database.read(stops.every)
-        mine = [s for s in kept if s.partition_key.startswith(self._prefix)]
+        mine = [s for s in kept if s.partition_key.rpartition("|")[0] == self._prefix.rstrip("|")]
         return {s.partition_key.removeprefix(self._prefix): s for s in mine}
 
 

@@ -73,6 +73,7 @@ class Code(Enum):
     NO_SUCH_FILE = ("E7109", "a file is missing or unreadable", "check the path")
     FOREIGN_FOLDER = ("E7110", "the folder belongs to something else", "choose an empty folder")
     CHILD_DIES = ("E7111", "a process keeps dying", "read its log")
+    BAD_OPTION = ("E7121", "an option cannot be used", "see --help")
 
     # E72xx  ledger
     LEDGER_NEWER = ("E7201", "the ledger was written by a newer Lorikeet", "upgrade this one")
@@ -105,6 +106,18 @@ class Code(Enum):
         "E7213",
         "the object store lets several writers create one object",
         "use a store that enforces If-None-Match, or a local disk",
+    )
+    LEDGER_MISMATCH = (
+        "E7221",
+        "the ledger does not agree with Kafka",
+        "see docs/ledger.md: what verify may find",
+    )
+    NO_GAP = ("E7222", "there is no gap to accept", "nothing: ingest goes on from that offset")
+    LEDGER_IN_USE = ("E7223", "the ledger is being written", "stop every ingest process first")
+    RECORDS_EXPIRED = (
+        "E7224",
+        "Kafka no longer has some of the ledger's records",
+        "keep this ledger; or give --accept-loss to do without them",
     )
 
     # E73xx  datasets
@@ -179,6 +192,7 @@ class Code(Enum):
     TLS_FAILED = ("E7808", "no TLS connection to Kafka", "mend the certificates of either side")
     ACCESS_DENIED = ("E7809", "Kafka denies access", "grant the ACLs of docs/deployment.md")
     NO_SUCH_LETTER = ("E7810", "there is no such dead letter", "see: lorikeet dead-letters list")
+    CORRUPT_BATCH = ("E7821", "a batch of the log is corrupt", "check the broker's disks")
 
     # E79xx  the rest
     BAD_IMPORT = ("E7902", "a file to import cannot be read", "compare it with docs/imports.md")

@@ -46,6 +46,7 @@ from stores.artifacts.signing import Signer, secret_key
 from stores.control.database import Database, sqlite_url
 from stores.datasets.parquet import DatasetStore
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.hold import share
 from stores.ledger.local import LocalPlace
 from stores.ledger.place import Place
 from stores.ledger.s3 import S3Place
@@ -230,6 +231,12 @@ class Wiring:
             self.meter,
         )
 
+    def dead_letters(self, producer: KafkaProducer) -> DeadLetters:
+        """Where what cannot be read goes."""
+        return DeadLetters(
+            producer, self.settings.kafka.prefix, self.objects, self.settings.curation.limits
+        )
+
     def ingest_loop(
         self,
         cluster: str,
@@ -237,7 +244,11 @@ class Wiring:
         bounds: Bounds | None = None,
         ledger: Path | None = None,
     ) -> IngestLoop:
-        """The consumer that drives ingest. Into another ledger it reads in a group of its own."""
+        """The consumer that drives ingest. Into another ledger it reads in a group of its own.
+
+        Raises NotReady(LEDGER_IN_USE) while the ledger is rebuilt.
+        """
+        self._held = share(ledger or self.ledger_place)
         prefix, settings, name = self.settings.kafka.prefix, self.settings.ingest, ""
         if ledger is not None:
             name = digest_of(str(ledger.resolve()))[:8]
@@ -247,9 +258,7 @@ class Wiring:
             input_topics(prefix),
             settings,
             self.ingest_batch(cluster, ledger),
-            None
-            if ledger
-            else DeadLetters(producer, prefix, self.objects, self.settings.curation.limits),
+            None if ledger else self.dead_letters(producer),
             StopPartitions(self.database, name),
             self.meter,
             bounds=bounds,

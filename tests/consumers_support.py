@@ -14,12 +14,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from consumers.dead_letters import DeadLetters
 from consumers.ingest import IngestLoop
 from consumers.kafka import cluster_id, input_topics
+from consumers.log_walk import LogReader
 from consumers.settings import IngestSettings
 from operations.ingest_batch import IngestBatch
 from operations.stop_partitions import StopPartitions
 from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
+from schemas.records import TopicPartition
 from schemas.rows import Row
 from schemas.telemetry import Meter, NoMeter
 from stores.artifacts.objects import ObjectFolder
@@ -58,6 +60,17 @@ async def publish(
     for value, headers in messages:
         await producer.send(topic, value, partition=partition, headers=list(headers))
     await producer.stop()
+
+
+async def settled(broker: str, tp: TopicPartition) -> None:
+    """Return when every transaction of a partition has its marker: commits are told before."""
+    async with LogReader(KafkaConnection(broker)) as log:
+        for _ in range(100):
+            bounds = await log.bounds(tp)
+            if bounds.stable == bounds.end:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"a transaction is still open on {tp}")
 
 
 def structured(kind: str, data: dict[str, Any], **attributes: Any) -> Message:

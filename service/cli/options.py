@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,12 +58,12 @@ def settings_of(
     return load(config, data=data, bootstrap=bootstrap)
 
 
-def wiring_of(config: Path | None, data: Path | None) -> Wiring:
+def wiring_of(config: Path | None, data: Path | None, bootstrap: str | None = None) -> Wiring:
     """The operations of an installation, for a command that runs one of them."""
     from schemas.telemetry import NoMeter  # noqa: PLC0415
     from service.wiring import Wiring  # noqa: PLC0415
 
-    settings = settings_of(config, data)
+    settings = settings_of(config, data, bootstrap)
     if not settings.data.exists():
         raise Unrecoverable(
             Code.NO_SUCH_FILE,
@@ -84,6 +85,25 @@ def whole(beginning: str, known: Iterable[str]) -> str | None:
     """The one id that begins so; None if there is none or more than one."""
     matching = [found for found in known if found.startswith(beginning)]
     return matching[0] if len(matching) == 1 else None
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal's stderr, nothing elsewhere; to be told what is done, how much of how much."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    text = TextColumn("{task.description}")
+    counted = TextColumn("{task.completed:,} of {task.total:,}")
+    columns = (text, BarColumn(None), counted, TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=0, visible=False)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total, visible=True
+        )
 
 
 def print_json(value: Any) -> None:
@@ -114,3 +134,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 def percent(share: float | None) -> str:
     """0.4321 as 43.2 %."""
     return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def size(count: float) -> str:
+    """1536 as 1.5 KiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004 - the next unit
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -18,6 +18,7 @@ from schemas.records import TopicPartition
 from service.broker import free_port
 from stores.ledger import durable
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.schema import LEDGER_VERSION
 from tests import processes
 from tests.consumers_support import publish_executions
 from tests.support import row
@@ -61,7 +62,8 @@ def test_a_ledger_of_a_newer_version(tmp_path: Path, broker: str, prefix: str) -
     ledger = tmp_path / "data" / "ledger"
     DeltaLedgerWriter(ledger, "c")
     entry = durable.entry(ledger, 0)
-    entry.write_text(entry.read_text().replace('Version":"1"', 'Version":"2"'))
+    versions = (f'Version":"{LEDGER_VERSION}"', f'Version":"{LEDGER_VERSION + 1}"')
+    entry.write_text(entry.read_text().replace(*versions))
     before = entry.read_text()
     one_line(Code.LEDGER_NEWER, "ingest", "--config", str(config))
     assert entry.read_text() == before, "nothing was touched"

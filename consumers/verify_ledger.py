@@ -1,0 +1,111 @@
+"""Every record of the input topics against the ledger and the dead letters.
+
+The ledger's offsets are taken first, then the dead letters, then partition by partition rows and log:
+what is written meanwhile lies above those offsets and counts as not yet read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.dead_letter_index import DeadLetterIndex
+from consumers.log_walk import Bounds, LogReader
+from consumers.reconcile import PartitionReport, Reconciliation
+from schemas.records import TopicPartition, partition_key
+from stores.ledger.delta import DeltaLedgerReader
+from stores.ledger.gaps import Gap
+from stores.ledger.place import Place
+from stores.ledger.scan import any_retired, partition_rows
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being read, how many offsets of how many were passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is verified: input topics, and where their dead letters are. None: every partition."""
+
+    topics: Sequence[str]
+    dead_letter_topic: str
+    partition: int | None = None
+
+
+class VerifyLedger:
+    """Compares one ledger with one cluster."""
+
+    def __init__(self, ledger: Path | Place, reader: DeltaLedgerReader, cluster: str) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._cluster = cluster
+        self._gaps: Sequence[Gap] = ()
+        self._retired = False
+        self._passed = 0
+        self._total = 0
+
+    async def __call__(
+        self, log: LogReader, scope: Scope, say: Progress = lambda *_: None
+    ) -> list[PartitionReport]:
+        """The sums of each partition. Memory: the rows' numbers and digests of one partition."""
+        offsets = await asyncio.to_thread(self._reader.offsets)
+        self._gaps = await asyncio.to_thread(self._reader.gaps)
+        self._retired = await asyncio.to_thread(any_retired, self._ledger)
+        bounds = await self._bounds(log, scope)
+        letters = await self._letters(log, scope, bounds, say)
+        return [await self._partition(log, tp, bounds[tp], offsets, letters, say) for tp in bounds]
+
+    async def _bounds(self, log: LogReader, scope: Scope) -> dict[TopicPartition, Bounds]:
+        known = [tp for topic in scope.topics for tp in await log.partitions(topic)]
+        return {
+            tp: await log.bounds(tp)
+            for tp in known
+            if scope.partition is None or tp.partition == scope.partition
+        }
+
+    async def _letters(
+        self, log: LogReader, scope: Scope, known: Mapping[TopicPartition, Bounds], say: Progress
+    ) -> DeadLetterIndex:
+        mine = [await log.bounds(tp) for tp in await log.partitions(scope.dead_letter_topic)]
+        self._total = sum(one.stable - one.first for one in [*known.values(), *mine])
+        letters = DeadLetterIndex()
+        await letters.read(
+            log, scope.dead_letter_topic, lambda n: self._advance(say, "dead letters", n)
+        )
+        return letters
+
+    async def _partition(
+        self,
+        log: LogReader,
+        tp: TopicPartition,
+        bounds: Bounds,
+        offsets: Mapping[str, int],
+        letters: DeadLetterIndex,
+        say: Progress,
+    ) -> PartitionReport:
+        number = newest_incarnation(offsets, self._cluster, tp)
+        key = partition_key(self._cluster, *tp, number)
+        found = Reconciliation(tp, number, bounds, offsets.get(key))
+        rows = await asyncio.to_thread(partition_rows, self._ledger, self._cluster, tp, number)
+        gaps = [(gap.start, gap.end) for gap in self._gaps if gap.key == key]
+        found.take_rows(rows, gaps, retired=self._retired)
+        found.take_letters(self._cluster, letters)
+        if found.newest() >= offsets.get(key, 0):
+            found.take_ahead((await asyncio.to_thread(self._reader.offsets)).get(key, 0))
+        async for span in log.walk(tp, bounds.first, bounds.stable):
+            found.take(span)
+            self._advance(say, f"{tp.topic}[{tp.partition}]", span.end - span.first)
+        return found.report
+
+    def _advance(self, say: Progress, what: str, passed: int) -> None:
+        self._passed += passed
+        say(what, self._passed, self._total)
+
+
+def newest_incarnation(offsets: Mapping[str, int], cluster: str, tp: TopicPartition) -> int:
+    """The newest topic of that name that the ledger's offsets know; 0 if none."""
+    number = 0
+    while partition_key(cluster, *tp, number + 1) in offsets:
+        number += 1
+    return number
