@@ -194,4 +194,7 @@ def test_opening_an_empty_place_from_several_threads_makes_one_ledger(place: Pla
     for thread in threads:
         thread.join()
     assert len(found) == 4
-    assert DeltaLedgerReader(place).version() == 0
+    for number, one in enumerate(found):
+        one.claim([TP])
+        one.append(rows(number, number + 1), {TP: number + 1})
+    assert sorted(row.offset for row in DeltaLedgerReader(place).rows()) == [0, 1, 2, 3]
