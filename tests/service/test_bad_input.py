@@ -20,7 +20,7 @@ from stores.ledger import durable
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.schema import LEDGER_VERSION
 from tests import processes
-from tests.consumers_support import publish_executions
+from tests.consumers_support import publish, publish_executions
 from tests.support import row
 
 
@@ -193,17 +193,36 @@ def test_a_full_disk_loses_nothing(
 
 
 @pytest.mark.kafka
-def test_a_member_that_lost_its_place_in_the_log(tmp_path: Path, broker: str, prefix: str) -> None:
-    from consumers.kafka import cluster_id
+def test_a_member_whose_every_partition_lost_its_place_in_the_log(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    from consumers.kafka import cluster_id, input_topics
 
     config = processes.write_config(tmp_path, broker, kafka={"prefix": prefix})
-    place = TopicPartition(f"{prefix}execution.completed", 0)
+    lost = [TopicPartition(topic, n) for topic in input_topics(prefix) for n in range(2)]
     cluster = asyncio.run(cluster_id(KafkaConnection(broker)))
     writer = DeltaLedgerWriter(tmp_path / "data" / "ledger", cluster)
-    writer.claim([place])
-    writer.append([row(99, topic=place.topic, cluster=cluster)], {place: 100})
+    writer.claim(lost)
+    rows = [row(99, topic=tp.topic, partition=tp.partition, cluster=cluster) for tp in lost]
+    writer.append(rows, dict.fromkeys(lost, 100))
     said = one_line(Code.OFFSET_OUT_OF_RANGE, "ingest", "--config", str(config))
-    assert place.topic in said
+    assert lost[0].topic in said
+    status = processes.run("status", "--config", str(config))
+    assert status.stdout.count("Stopped: ") == len(lost)
+
+
+def test_a_guard_that_stops_ingest_says_so_by_its_exit_code(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    bad = {"limit": 0.5, "window": 100, "stop": True}
+    config = processes.write_config(
+        tmp_path, broker, kafka={"prefix": prefix}, ingest={"dead_letters": bad}
+    )
+    asyncio.run(publish(broker, f"{prefix}execution.completed", [(b"{", ())] * 200))
+    for workers in ("1", "2"):
+        done = processes.run("ingest", "--config", str(config), "--workers", workers)
+        assert done.returncode == 3, done.stderr
+        assert Code.TOO_MANY_DEAD_LETTERS.number in done.stderr
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
