@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from processors.curation.policy import TRUST_ORDER, CurationPolicy
+from schemas import structs
 from schemas.executions import ExecutionData, PlanData, RunData
 from schemas.feedback import FeedbackData
 from schemas.rows import Disposition
@@ -30,7 +31,7 @@ def effective_trust(claim: str | None, source: str, policy: CurationPolicy) -> s
 
 
 def dispose_run(
-    data: RunData, *, trust: str, quality: float | None, policy: CurationPolicy
+    data: RunData | structs.ExecutionData, *, trust: str, quality: float | None, policy: CurationPolicy
 ) -> Decision:
     """An execution or a plan."""
     decision = Decision()
@@ -42,7 +43,8 @@ def dispose_run(
         decision.add(Disposition.REVIEW, "unknown_trust")
     if isinstance(data, PlanData) and data.valid is None and data.score is None:
         decision.add(Disposition.REVIEW, "no_verdict")
-    if isinstance(data, ExecutionData) and not data.messages and data.outcome.answer is None:
+    run = isinstance(data, (ExecutionData, structs.ExecutionData))
+    if run and not data.messages and data.outcome.answer is None:
         decision.add(Disposition.REVIEW, "no_text")
     if quality is not None and quality < policy.min_quality:
         low = quality < policy.review_quality

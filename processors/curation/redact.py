@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import re2
 
@@ -18,6 +18,8 @@ _CARD_DIGITS = range(13, 20)
 _IBAN_LENGTHS = range(15, 35)
 _GROUP = re.compile(r"[^ -]+")
 _MOST_GROUPS = 8
+_SHORTEST = 6
+"""Characters of the shortest finding: a@b.cc."""
 _KEYS = (
     r"(?:\b|\\[nrt])sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
@@ -35,6 +37,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"\+[0-9]{1,3}(?:[ .()-]{0,2}[0-9]){7,12}\b|\(?\b[0-9]{3}\)?[ .-][0-9]{3}[ .-][0-9]{4}\b",
     ),
 )
+
+
+_NUL = r"\\u0000"
+_CANDIDATE = "|".join([_NUL, *(pattern.replace(r"\b", "") for _, pattern in _PATTERNS)])
+"""Finds more than all the patterns together, in text as in JSON of it: nothing they look for is ever
+escaped, and word borders, which an escape beside would move, are left out. 3 µs for 1.5 KB."""
 
 
 def luhn(digits: str) -> bool:
@@ -105,7 +113,7 @@ def _whole(text: str) -> str:
     return text
 
 
-def _compile(pattern: str) -> Any:
+def _compile(pattern: str | bytes) -> Any:
     options = re2.Options()
     options.log_errors = False  # it would write to stderr what the error says
     try:
@@ -116,6 +124,14 @@ def _compile(pattern: str) -> Any:
         raise ValueError(f"not an RE2 pattern: {reason}") from None
 
 
+class _Patterns(NamedTuple):
+    """(kind, expression, finder): the installation's own, which may match anything, and ours."""
+
+    own: list[tuple[str, Any, Callable[[str], str]]]
+    built_in: list[tuple[str, Any, Callable[[str], str]]]
+    candidate: Any
+
+
 class Redactor:
     """Compiled once per process; `trace()` begins the placeholders of one trace."""
 
@@ -124,9 +140,13 @@ class Redactor:
 
         Raises ValueError where a pattern is not RE2.
         """
-        own = [(kind, pattern, _whole) for kind, pattern in (identifiers or {}).items()]
-        built_in = [(kind, pattern, _FINDERS.get(kind, _whole)) for kind, pattern in _PATTERNS]
-        self._patterns = [(k, _compile(pattern), f) for k, pattern, f in [*own, *built_in]]
+        own = [(kind, _compile(p), _whole) for kind, p in (identifiers or {}).items()]
+        built_in = [(k, _compile(p), _FINDERS.get(k, _whole)) for k, p in _PATTERNS]
+        self._patterns = _Patterns(own, built_in, _compile(_CANDIDATE.encode()))
+
+    def finds_nothing(self, text: bytes) -> bool:
+        """Whether redaction would leave every string of this JSON text as it is. False if unsure."""
+        return not self._patterns.own and self._patterns.candidate.search(text) is None
 
     def trace(self) -> Trace:
         """Fresh placeholders for one trace."""
@@ -136,7 +156,7 @@ class Redactor:
 class Trace:
     """The placeholders of one trace. `counts` says how many of each kind were found."""
 
-    def __init__(self, patterns: list[tuple[str, Any, Callable[[str], str]]]) -> None:
+    def __init__(self, patterns: _Patterns) -> None:
         self._patterns = patterns
         self._names: dict[str, str] = {}
         self._used: Counter[str] = Counter()
@@ -145,7 +165,13 @@ class Trace:
     def text(self, text: str) -> str:
         """`text` with every finding replaced; NUL characters become U+FFFD."""
         text = text.replace("\0", "\ufffd")
-        for kind, pattern, find in self._patterns:
+        text = self._replaced(text, self._patterns.own)
+        if len(text) < _SHORTEST or self._patterns.candidate.search(text.encode()) is None:
+            return text
+        return self._replaced(text, self._patterns.built_in)
+
+    def _replaced(self, text: str, patterns: list[tuple[str, Any, Callable[[str], str]]]) -> str:
+        for kind, pattern, find in patterns:
             text = pattern.sub(
                 lambda match, kind=kind, find=find: self._place(kind, match.group(0), find), text
             )

@@ -7,13 +7,14 @@ row: the score explains itself.
 
 from __future__ import annotations
 
+from schemas import structs
 from schemas.executions import ExecutionData, PlanData
 
 _WEIGHTS = {"outcome": 0.6, "gates": 0.2, "health": 0.2}
 _STATUS = {"success": 1.0, "partial": 0.5}
 
 
-def execution_parts(data: ExecutionData) -> dict[str, float]:
+def execution_parts(data: ExecutionData | structs.ExecutionData) -> dict[str, float]:
     """Shares 0–1 of what is known: outcome, gates passed, tool results without an error."""
     outcome = data.outcome
     parts = {"outcome": outcome.score if outcome.score is not None else 0.0}
