@@ -189,7 +189,11 @@ class PolicyRef(Part):
     digest: str | None = None
 
 
-class ExecutionData(Part, rename={"raw_tools": "tools"}, kw_only=True):
+def _no_tools() -> Raw:
+    return Raw(b"null")
+
+
+class ExecutionData(Part, kw_only=True):
     """`data` of `execution.completed`, without artifacts: pydantic dumps their unknown fields."""
 
     execution_id: Text
@@ -197,7 +201,7 @@ class ExecutionData(Part, rename={"raw_tools": "tools"}, kw_only=True):
     task: Task
     outcome: Outcome
     messages: Sequence[Message] = ()
-    raw_tools: Raw = Raw(b"null")
+    raw_tools: Raw = field(name="tools", default_factory=_no_tools)
     tools_digest: str | None = None
     sampling: dict[str, Any] | None = None
     prompt_template_digest: str | None = None

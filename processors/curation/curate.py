@@ -193,9 +193,9 @@ class Curator:
         Raises ValueError for a number that is not finite: the row fails closed.
         """
         text = encode(content)
-        if self._redactor.finds_nothing(text):
+        trace = self._redactor.trace_of(text)
+        if trace is None:
             return content, text.decode(), None
-        trace = self._redactor.trace()
         content = trace.value(content)
         return content, encode(content).decode(), _counts(trace.counts)
 

@@ -78,7 +78,7 @@ def test_a_dead_letter_s_row_holds_no_content(value: bytes | None) -> None:
     assert "secret" not in repr(row)
 
 
-@pytest.mark.parametrize("step", ["Redactor.finds_nothing", "Trace.text"])
+@pytest.mark.parametrize("step", ["Redactor.trace_of", "Trace.text"])
 def test_what_cannot_be_redacted_is_not_kept(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_self: Any, _text: Any) -> str:
         raise RuntimeError("secret")
