@@ -40,7 +40,7 @@ class Execution(NamedTuple):
 def read_fast(record: Record, limits: Limits) -> Execution | None:
     """The execution inside a record; None for whatever `decode` has to judge."""
     value = record.value
-    if not value or len(value) > limits.max_bytes or b"\\u0000" in value:
+    if not value or len(value) > limits.max_bytes or _holds_nul(value):
         return None
     try:
         headers = headers_of(record, limits)
@@ -82,6 +82,10 @@ def _binary(value: bytes, headers: dict[str, str]) -> Execution | None:
 def _inside(data: ExecutionData) -> list[tuple[str, str]]:
     tenant = [] if data.tenant_id is None else [("tenant_id", data.tenant_id)]
     return [("execution_id", data.execution_id), *tenant]
+
+
+def _holds_nul(value: bytes) -> bool:
+    return b"0000" in value and b"\\u0000" in value  # the first is mostly absent: 0.2 µs, not 0.9
 
 
 def _plain(value: bytes, event: Execution, limits: Limits) -> bool:

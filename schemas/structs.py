@@ -114,7 +114,9 @@ class Message(Part):
 
     def canonical(self) -> dict[str, Any]:
         """What training and serving both see of this turn, and nothing else."""
-        turn: dict[str, Any] = {"role": self.role, "content": plain_text(self.content)}
+        content = self.content
+        text = content if type(content) is str else plain_text(content)
+        turn: dict[str, Any] = {"role": self.role, "content": text}
         if self.tool_calls:
             turn["tool_calls"] = [
                 {"name": call.name, "arguments": call.arguments} for call in self.tool_calls
