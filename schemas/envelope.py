@@ -85,6 +85,7 @@ def headers_of(record: Record, limits: Limits) -> dict[str, str]:
 
 
 def is_structured(headers: dict[str, str]) -> bool:
+    """Whether the value holds the attributes too: by the content type, or for want of others."""
     if headers.get("content-type", "").lower().startswith("application/cloudevents"):
         return True
     return not any(name.startswith("ce_") for name in headers)

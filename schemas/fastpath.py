@@ -44,10 +44,7 @@ def read_fast(record: Record, limits: Limits) -> Execution | None:
         return None
     try:
         headers = headers_of(record, limits)
-        if is_structured(headers):
-            event = _structured(value, headers)
-        else:
-            event = _binary(value, headers)
+        event = _structured(value, headers) if is_structured(headers) else _binary(value, headers)
         return event if event and _plain(value, event, limits) else None
     except (InvalidEvent, MsgspecError, ValueError, OverflowError, RecursionError):
         return None

@@ -6,38 +6,32 @@ never on batch borders, timing or who computes it.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from processors.curation import extract, score
+from processors.curation.attributes import AnyEvent, attributes
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.policy import CurationPolicy
+from processors.curation.pseudonyms import Pseudonyms
 from processors.curation.redact import Redactor
 from schemas import structs
 from schemas.chat import first_answer
 from schemas.digests import compact_json, sha256_hex
 from schemas.envelope import decode, tenant_of
 from schemas.errors import InvalidEvent
-from schemas.events import InputEvent
+from schemas.exact_json import content_json
 from schemas.executions import ExecutionData, PlanData, RunData
-from schemas.fastpath import Execution, read_fast
-from schemas.feedback import FeedbackData, GatewayAdapterData, Subject, TelemetryData
+from schemas.fastpath import read_fast
+from schemas.feedback import FeedbackData, GatewayAdapterData, TelemetryData
 from schemas.records import Record
 from schemas.rows import Disposition, Row
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
 _REPLACEMENT = "\ufffd"
 _IN_ORDER = itemgetter(*Row._fields)
-_PEOPLE = 4096
-"""Hidden names of users and sessions that are remembered: they come in bursts."""
 
 
-AnyEvent: TypeAlias = InputEvent | Execution
 AnyExecution: TypeAlias = ExecutionData | structs.ExecutionData
 Encode: TypeAlias = Callable[[Any], bytes]
 """Compact JSON in UTF-8: of what pydantic decoded, or of what msgspec did."""
@@ -50,7 +44,7 @@ class Curator:
         self._policy = policy
         self._redactor = Redactor(policy.identifiers)
         self._blank = {**dict.fromkeys(Row._fields), "cluster": cluster, "reasons": ()}
-        self._digest = lru_cache(_PEOPLE)(self._keyed_digest)
+        self._pseudonyms = Pseudonyms(policy.hmac_key)
 
     def row(self, record: Record, incarnation: int = 0) -> Row:
         """The row of a record, before duplicates are known. Never raises for what a record holds.
@@ -92,15 +86,13 @@ class Curator:
         except Exception as error:  # noqa: BLE001 - fail closed: what cannot be redacted is not kept
             reasons = ("redaction_failed", type(error).__name__)
             facts = {"disposition": Disposition.REVIEW, "reasons": reasons}
-        facts |= _envelope(record, event)
+        facts |= attributes(record, event)
         return facts
 
     def _facts(self, event: AnyEvent) -> dict[str, Any]:
         data, tenant = event.data, tenant_of(event)
-        if isinstance(data, structs.ExecutionData):
-            return self._execution(data, tenant, event.source, structs.content_json)
-        if isinstance(data, ExecutionData):
-            return self._execution(data, tenant, event.source, compact_json)
+        if isinstance(data, (structs.ExecutionData, ExecutionData)):
+            return self._execution(data, tenant, event.source)
         if isinstance(data, PlanData):
             return self._plan(data, tenant, event.source)
         if isinstance(data, FeedbackData):
@@ -119,9 +111,8 @@ class Curator:
             }
         return {"disposition": Disposition.REJECTED, "reasons": ("unknown_type",)}
 
-    def _execution(
-        self, data: AnyExecution, tenant: str, source: str, encode: Encode
-    ) -> dict[str, Any]:
+    def _execution(self, data: AnyExecution, tenant: str, source: str) -> dict[str, Any]:
+        encode = content_json if isinstance(data, structs.ExecutionData) else compact_json
         content = extract.execution_content(data)
         facts = self._run(data, tenant, source, score.execution_parts(data), content, encode)
         if data.task.id is not None:
@@ -171,8 +162,8 @@ class Curator:
             "adapter_digest": data.model.adapter_digest,
             "arm": data.model.arm,
             "rollout_id": data.model.rollout_id,
-            "session": self._hide(tenant, "session", data.session_id),
-            "user": self._hide(tenant, "user", data.user_id),
+            "session": self._pseudonyms.hide(tenant, "session", data.session_id),
+            "user": self._pseudonyms.hide(tenant, "user", data.user_id),
             "origin": data.origin,
             "trust": trust,
             "quality": quality,
@@ -210,7 +201,7 @@ class Curator:
             **_decided(dispose_feedback(data, trust=trust)),
             "trust": trust,
             "feedback": data.kind,
-            "author": self._hide(tenant, "author", data.author),
+            "author": self._pseudonyms.hide(tenant, "author", data.author),
             "author_role": data.author_role,
             "target_run": (target.execution_id or target.plan_id) if target else None,
             "target_source": target.source if target else None,
@@ -218,37 +209,8 @@ class Curator:
             "status": data.value if data.kind == "decision" else None,
             "content": text,
             "pii": pii,
-            "subject": self._subject(tenant, data),
+            "subject": self._pseudonyms.subject(tenant, data.subject),
         }
-
-    def _subject(self, tenant: str, data: FeedbackData) -> str | None:
-        if data.subject is None:
-            return None
-        subject = data.subject.model_dump(exclude_none=True, include=set(Subject.model_fields))
-        for kind in ("user", "session"):
-            if f"{kind}_id" in subject:
-                subject[kind] = self._hide(tenant, kind, subject.pop(f"{kind}_id"))
-        return _json(subject)
-
-    def _hide(self, tenant: str, kind: str, value: str | None) -> str | None:
-        """A keyed HMAC-SHA256, 32 hexadecimal digits; tenant and kind separate equal values."""
-        return None if value is None else self._digest(f"{tenant}\0{kind}\0{value}")
-
-    def _keyed_digest(self, text: str) -> str:
-        return hmac.digest(self._policy.hmac_key, text.encode(), "sha256").hex()[:32]
-
-
-def _envelope(record: Record, event: AnyEvent) -> dict[str, Any]:
-    kafka, stated = _utc(record.timestamp), event.time
-    on_time = stated is not None and stated <= kafka
-    return {
-        "type": event.type,
-        "tenant": tenant_of(event),
-        "source": event.source,
-        "id": event.id,
-        "event_time": stated if on_time else kafka,
-        "time_source": "event" if on_time else "kafka",
-    }
 
 
 def _gate(data: AnyExecution, name: str) -> bool | None:
@@ -281,14 +243,6 @@ def _prompt_digest(content: dict[str, Any], encode: Encode) -> str:
 
 def _counts(counts: dict[str, int]) -> str | None:
     return _json(dict(sorted(counts.items()))) if counts else None
-
-
-def _utc(milliseconds: int) -> datetime:
-    """Kafka's timestamp; producers can set any: what no calendar has becomes its first or last."""
-    try:
-        return _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
-    except OverflowError:
-        return _LAST
 
 
 def _without_nul(fact: Any) -> Any:

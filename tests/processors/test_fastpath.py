@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,17 @@ from schemas.events import Attributes
 from schemas.executions import ExecutionData
 from schemas.fastpath import read_fast
 from schemas.records import Record
+from schemas.rows import Disposition
 from tests.imports import real_traces
 from tests.schemas.generated import execution_record
 from tests.schemas.mutators import SHAPES, mutated, places
 from tests.schemas.test_envelope_fuzz import anything
 from tests.support import TOOLS, binary, event, execution, record
 
+DECIDED = set(Disposition) - {Disposition.DUPLICATE}
 LIMITS = Limits(max_bytes=30_000, max_messages=50, max_depth=20)
 POLICY = CurationPolicy(
-    hmac_key=b"key", limits=LIMITS, min_quality=20, review_quality=10, min_confidence=0.1
+    hmac_key=b"key", limits=LIMITS, min_quality=5, review_quality=2, min_confidence=0.01
 )
 CURATOR = Curator("c", POLICY)
 
@@ -62,9 +65,9 @@ def test_generated_executions_give_the_same_rows() -> None:
     dice = random.Random(20_261_121)
     records = [execution_record(dice) for _ in range(6_000)]
     assert differing(records) == []
-    kinds = [CURATOR.row(found).disposition for found in records]
+    kinds = Counter(CURATOR.row(found).disposition for found in records)
     assert 0.4 < fast_share(records) < 0.9
-    assert all(kinds.count(kind) > 100 for kind in ("accepted", "review", "rejected", "dead_letter"))
+    assert all(kinds[kind] > 50 for kind in DECIDED)
 
 
 def test_mutated_records_of_all_types_give_the_same_rows() -> None:
@@ -180,5 +183,8 @@ def test_definitions_of_tools_are_digested_once_and_checked() -> None:
     assert second is not None
     assert first.data.tools is second.data.tools
     assert first.data.tools == TOOLS
-    for wrong in ({}, "tools", [1], [[]]):
-        assert read_fast(record(event("execution.completed", execution(tools=wrong))), LIMITS) is None
+    refused: list[Any] = [{}, "tools", [1], [[]]]
+    for wrong in refused:
+        assert (
+            read_fast(record(event("execution.completed", execution(tools=wrong))), LIMITS) is None
+        )

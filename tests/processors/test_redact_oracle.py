@@ -67,7 +67,11 @@ texts = st.one_of(
     st.lists(st.sampled_from(BITS), max_size=40).map("".join),
 )
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
@@ -84,7 +88,10 @@ def test_ten_thousand_texts_of_what_the_patterns_are_made_of() -> None:
     found = 0
     for _ in range(10_000):
         pieces = dice.choices([*BITS, *dice.choices(HINTS, k=4)], k=dice.randrange(1, 14))
-        value = {"a": "".join(pieces), "b": [dice.choice(HINTS), {"c": "x"}] if dice.random() < 0.3 else 1}
+        value = {
+            "a": "".join(pieces),
+            "b": [dice.choice(HINTS), {"c": "x"}] if dice.random() < 0.3 else 1,
+        }
         redacted = shortly(REDACTORS[0], value)
         assert redacted == plainly(REDACTORS[0], value), json.dumps(value)
         found += bool(redacted[1])
@@ -93,14 +100,38 @@ def test_ten_thousand_texts_of_what_the_patterns_are_made_of() -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_more_findings_than_are_looked_for_one_by_one(again: bool) -> None:  # noqa: FBT001
-    value = ["b@x.org"] * 99 + ["c@x.org"] if again else [f"mail {n}@x.org or a{n}@y.org" for n in range(100)] + ["nothing", "\0", "1@x.org"]
+    value = (
+        ["b@x.org"] * 99 + ["c@x.org"]
+        if again
+        else [f"mail {n}@x.org or a{n}@y.org" for n in range(100)] + ["nothing", "\0", "1@x.org"]
+    )
     assert shortly(REDACTORS[0], value) == plainly(REDACTORS[0], value)
 
 
 @pytest.mark.parametrize("redactor", REDACTORS, ids=["built-in", "own"])
 def test_what_is_escaped_in_json_hides_nothing(redactor: Redactor) -> None:
     secrets = ["ann@x.org", "4111111111111111", "sk-" + "a1B2" * 8, "10.0.0.1", "+33 1 23 45 67 89"]
-    for before in ("\n", "\t", '"', "\\", "\\n", "\0", "\x1f", "/", "é", "\u2028", "n", "u0000", "\x10", "\x0f", "\\u001"):
+    for before in (
+        "\n",
+        "\t",
+        '"',
+        "\\",
+        "\\n",
+        "\0",
+        "\x1f",
+        "/",
+        "é",
+        "\u2028",
+        "n",
+        "u0000",
+        "\x10",
+        "\x0f",
+        "\\u001",
+    ):
         for secret in secrets:
-            value = {"a": f"{before}{secret}", "b": f"{secret}{before}", "c": f"{before}{secret}{before}"}
+            value = {
+                "a": f"{before}{secret}",
+                "b": f"{secret}{before}",
+                "c": f"{before}{secret}{before}",
+            }
             assert shortly(redactor, value) == plainly(redactor, value)

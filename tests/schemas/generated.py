@@ -13,7 +13,17 @@ from tests.support import binary, event, record
 
 _SCHEMA = ExecutionData.model_json_schema()
 _TEXTS = [
-    *("", "a", "user", "assistant", "tool", "né 日本 😀", "\u2028\x7f\ufeff", 'a"b\\c/\n\t\x1f', "\0"),
+    *(
+        "",
+        "a",
+        "user",
+        "assistant",
+        "tool",
+        "né 日本 😀",
+        "\u2028\x7f\ufeff",
+        'a"b\\c/\n\t\x1f',
+        "\0",
+    ),
     *("ann@x.org", "+33 1 23 45 67 89", "4111 1111 1111 1111", "sk-" + "a1B2" * 8, "10.0.0.1"),
     *("not json {", '{"a": 1', "[1]", "null", "NaN", '{"a": NaN}', '{"a": 1e999}', '"text"'),
     *('{"to": "ann@x.org", "n": [1, 2.5, 1e-7, 1e22]}', '{"k": "\\u00e9\\ud83d\\ude00\\u0000"}'),
@@ -30,6 +40,13 @@ _TIMES = [
 _NUMBERS = [0, 1, 0.0, -0.0, 0.25, 1.0, 1e-7, 0.3333333333333333, 12, 1e22, 2**63, 2**64, 10**30]
 _ANYTHING = [*SPICE, *_TEXTS, *_NUMBERS, {"text": "ann@x.org", "type": "text"}, {"a": [1.5, "\0"]}]
 _CONTENT_TYPES = [*["application/json"] * 9, "text/plain", "application/json; charset=utf-8"]
+_EXTENSIONS: list[dict[str, Any]] = [
+    *[{}] * 16,
+    {"tenantid": "t"},
+    {"myext": 5},
+    {"dataref": None},
+    {"dataref": "x"},
+]
 _ODD = 0.001
 """The share of values that are of any type at all."""
 
@@ -40,7 +57,7 @@ def execution_record(dice: Random) -> Record:
     body["id"] = dice.choice([*["e-1"] * 9, 'e"\\1', "é", "\0"])
     body["source"] = dice.choice([*["urn:x"] * 9, "/ü", "s\0"])
     body["time"] = dice.choice([None, *_TIMES[:2] * 4, dice.choice(_TIMES)])
-    body |= dice.choice([*[{}] * 16, {"tenantid": "t"}, {"myext": 5}, {"dataref": None}, {"dataref": "x"}])
+    body |= dice.choice(_EXTENSIONS)
     if dice.random() < 0.5:
         plain = {name: held for name, held in body.items() if held is not None}
         found = binary(plain, content_type=dice.choice(_CONTENT_TYPES))
@@ -98,7 +115,11 @@ def _value(schema: dict[str, Any], dice: Random, name: str = "") -> Any:  # noqa
     if kind == "object":
         return _object(schema, dice) if "properties" in schema else _map(schema, dice)
     if kind == "string":
-        return dice.choice(_TIMES[: dice.choice([2, 2, 2, 12])] if schema.get("format") == "date-time" else _strings(schema, dice))
+        return dice.choice(
+            _TIMES[: dice.choice([2, 2, 2, 12])]
+            if schema.get("format") == "date-time"
+            else _strings(schema, dice)
+        )
     if kind in ("number", "integer"):
         return _number(schema, dice, whole=kind == "integer")
     return {"boolean": dice.random() < 0.5, "null": None}.get(kind or "", dice.choice(_ANYTHING))
