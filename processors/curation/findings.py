@@ -13,6 +13,8 @@ _CARD_DIGITS = range(13, 20)
 _IBAN_LENGTHS = range(15, 35)
 _GROUP = re.compile(r"[^ -]+")
 _MOST_GROUPS = 8
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+"""The sum of the digits of twice a digit."""
 _KEYS = (
     r"(?:\b|\\[nrt])sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
@@ -35,10 +37,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 
 def luhn(digits: str) -> bool:
     """The payment cards' checksum (ISO/IEC 7812-1)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        total += sum(map(int, str(int(digit) * (1 + place % 2))))
-    return total % 10 == 0
+    numbers = list(map(int, reversed(digits)))
+    return (sum(numbers[::2]) + sum(map(_DOUBLED.__getitem__, numbers[1::2]))) % 10 == 0
 
 
 def _is_card(text: str) -> bool:

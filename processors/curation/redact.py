@@ -8,8 +8,7 @@ looked at, pattern by pattern.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -27,6 +26,8 @@ Of what they match nothing is ever escaped in JSON, and no placeholder holds or 
 _NUL = rb"\u0000"
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
 _MOST_HINTS = 16
+_ALL = ("",)
+"""The hint that every string holds."""
 
 
 def _compile(pattern: str | bytes) -> Any:
@@ -93,28 +94,28 @@ class Redactor:
             return None
         return Trace(self._patterns, self._hints(text))
 
-    def _hints(self, text: bytes) -> list[str] | None:
-        """What every string that is to be redacted holds one of; None if that is too much."""
+    def _hints(self, text: bytes) -> Sequence[str]:
+        """Texts of which every string that is to be redacted holds one."""
         unescaped = _ESCAPE.sub(b'"', text) if b"\\" in text else text
         matches = islice(self._patterns.candidate.finditer(unescaped), _MOST_HINTS + 1)
         found = [match.group(0).decode() for match in matches]
         if len(found) > _MOST_HINTS:
-            return None
+            return _ALL
         return [*dict.fromkeys(found), "\0"] if _NUL in text else list(dict.fromkeys(found))
 
 
 class Trace:
     """The placeholders of one trace. `counts` says how many of each kind were found.
 
-    With `hints` a text without any of them is known to hold nothing.
+    A string that holds none of the `hints` is known to hold nothing.
     """
 
-    def __init__(self, patterns: _Patterns, hints: list[str] | None = None) -> None:
+    def __init__(self, patterns: _Patterns, hints: Sequence[str] = _ALL) -> None:
         self._patterns = patterns
         self._hints = hints
         self._names: dict[str, str] = {}
-        self._used: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
+        self._used: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
 
     def text(self, text: str) -> str:
         """`text` with every finding replaced; NUL characters become U+FFFD."""
@@ -144,28 +145,23 @@ class Trace:
         """Any JSON value: strings inside are redacted, keys are kept."""
         kind = type(value)
         if kind is str:
-            return value if self._nothing_in(value) else self.text(value)
+            for hint in self._hints:
+                if hint in value:
+                    return self.text(value)
+            return value
         if kind is dict:
             return {key: self.value(item) for key, item in value.items()}
         if kind is list or kind is tuple:
             return [self.value(item) for item in value]
         return value
 
-    def _nothing_in(self, text: str) -> bool:
-        if self._hints is None:
-            return False
-        for hint in self._hints:  # noqa: SIM110 - half the time of any() over a generator
-            if hint in text:
-                return False
-        return True
-
     def _place(self, kind: str, candidate: str, find: Callable[[str], str]) -> str:
         found = find(candidate)
         if not found:
             return candidate
-        self.counts[kind] += 1
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         name = self._names.get(found)
         if name is None:
-            self._used[kind] += 1
-            name = self._names[found] = f"<{kind}_{self._used[kind]}>"
+            number = self._used[kind] = self._used.get(kind, 0) + 1
+            name = self._names[found] = f"<{kind}_{number}>"
         return candidate.replace(found, name)

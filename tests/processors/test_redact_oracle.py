@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -48,14 +47,14 @@ class Plain:
         return text
 
 
-def plainly(redactor: Redactor, value: Any) -> tuple[Any, Counter[str]]:
+def plainly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
     plain = Plain(redactor)
     return plain.value(value), plain.trace.counts
 
 
-def shortly(redactor: Redactor, value: Any) -> tuple[Any, Counter[str]]:
+def shortly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
     trace = redactor.trace_of(compact_json(value))
-    return (trace.value(value), trace.counts) if trace else (value, Counter())
+    return (trace.value(value), trace.counts) if trace else (value, {})
 
 
 HINTS = [text for _, text in FOUND.values()] + list(KEPT.values()) + [t for t, _ in BESIDE.values()]
