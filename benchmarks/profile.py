@@ -19,14 +19,14 @@ _RATE = 250
 _ROWS = 30
 STAGES: Mapping[str, str] = {
     "poll": r"aiokafka/|SocketTransport|asyncio/streams",
-    "redact": r"curation/redact",
-    "label, score": r"curation/(score|dispose|labels?|extract|domains?)|schemas/digests",
+    "redact": r"curation/(redact|findings)",
+    "label, score": r"curation/(score|dispose|labels?|extract|domains?)|schemas/(digests|exact_json)",
     "duplicates": r"curation/duplicates",
     "validate": r"schemas/(chat|events|executions|feedback)|pydantic",
-    "parse": r"schemas/envelope|json/decoder",
+    "parse": r"schemas/(envelope|fastpath|structs|wellformed)|json/decoder",
     "fsync, commit": r"^sync|ledger/table|deltalake|create_write_transaction|^_commit ",
     "arrow, parquet": r"ledger/|pyarrow",
-    "row": r"curation/curate|schemas/rows|operations/ingest",
+    "row": r"curation/(curate|attributes|pseudonyms)|schemas/rows|operations/ingest",
     "loop, metrics": r"consumers/|asyncio|selectors|prometheus|service/metrics|benchmarks/",
 }
 """Stage → what its innermost known frame looks like (function, file and line). The first one counts."""

@@ -25,7 +25,8 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
 
-def _parse_arguments(value: Any) -> Any:
+def parse_arguments(value: Any) -> Any:
+    """An object wherever the text is one, else the value as it is; {} for None."""
     if not isinstance(value, str):
         return {} if value is None else value
     try:
@@ -47,7 +48,7 @@ class ToolCall(Frozen):
     """A call that the model asked for."""
 
     name: str
-    arguments: Annotated[dict[str, Any] | str, BeforeValidator(_parse_arguments)] = {}
+    arguments: Annotated[dict[str, Any] | str, BeforeValidator(parse_arguments)] = {}
     id: str | None = None
 
 
@@ -76,12 +77,7 @@ class Message(Frozen):
 
     def text(self) -> str:
         """The content as plain text: parts joined, non-text parts left out."""
-        if isinstance(self.content, str):
-            return self.content
-        parts = self.content or []
-        return "\n".join(
-            str(p.get("text", "")) for p in parts if isinstance(p, dict) and p.get("type") == "text"
-        )
+        return plain_text(self.content)
 
     def canonical(self) -> dict[str, Any]:
         """What training and serving both see of this turn, and nothing else."""
@@ -93,6 +89,16 @@ class Message(Frozen):
         if self.name:
             turn["name"] = self.name
         return turn
+
+
+def plain_text(content: str | list[Any] | None) -> str:
+    """A turn's content as plain text: parts joined, non-text parts left out."""
+    if isinstance(content, str):
+        return content
+    parts = content or []
+    return "\n".join(
+        str(p.get("text", "")) for p in parts if isinstance(p, dict) and p.get("type") == "text"
+    )
 
 
 def first_answer(turns: Sequence[Mapping[str, Any]]) -> int:

@@ -22,6 +22,17 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def compact_json(value: Any) -> bytes:
+    """`value` as JSON in UTF-8 without spaces, keys in their order: how rows keep text.
+
+    Raises ValueError for NaN and infinity.
+    """
+    return _COMPACT.encode(value).encode()
+
+
 def sha256_hex(data: bytes) -> str:
     """The SHA-256 of `data` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

@@ -44,8 +44,8 @@ class Limits:
 
 def decode(record: Record, limits: Limits = Limits()) -> InputEvent:
     """The event inside a record. Raises InvalidEvent with a code for whatever cannot be read."""
-    value, headers = record.value, _headers(record, limits)
-    structured = _is_structured(headers)
+    value, headers = record.value, headers_of(record, limits)
+    structured = is_structured(headers)
     if not structured and headers.get("ce_type") not in EVENT_CLASSES:
         return _foreign(value, headers)
     _refuse_dataref(headers.get("ce_dataref"))
@@ -59,13 +59,13 @@ def decode(record: Record, limits: Limits = Limits()) -> InputEvent:
     return event
 
 
-def tenant_of(event: InputEvent) -> str:
+def tenant_of(event: Any) -> str:
     """The tenant: `data.tenant_id`, else the `tenantid` extension, else `default`."""
     stated = getattr(event.data, "tenant_id", None)
     return stated or event.tenantid or "default"
 
 
-def _headers(record: Record, limits: Limits) -> dict[str, str]:
+def headers_of(record: Record, limits: Limits) -> dict[str, str]:
     """The headers that CloudEvents gives a meaning; those of others may be any bytes."""
     headers: dict[str, str] = {}
     size = 0
@@ -84,14 +84,15 @@ def _headers(record: Record, limits: Limits) -> dict[str, str]:
     return headers
 
 
-def _is_structured(headers: dict[str, str]) -> bool:
+def is_structured(headers: dict[str, str]) -> bool:
+    """Whether the value holds the attributes too: by the content type, or for want of others."""
     if headers.get("content-type", "").lower().startswith("application/cloudevents"):
         return True
     return not any(name.startswith("ce_") for name in headers)
 
 
 @lru_cache(256)
-def _refuse_content_type(kind: str) -> None:
+def refuse_content_type(kind: str) -> None:
     """Raises InvalidEvent(CONTENT_TYPE) unless it says JSON in UTF-8, one event a record."""
     media, *parameters = (part.strip() for part in kind.lower().split(";"))
     if not media.endswith("json") or media.startswith("application/cloudevents-batch"):
@@ -137,7 +138,7 @@ def _refuse_repeats(value: bytes, event: InputEvent, *, structured: bool) -> Non
 
 
 def _structured(value: bytes, headers: dict[str, str]) -> InputEvent:
-    _refuse_content_type(headers.get("content-type", "application/cloudevents+json"))
+    refuse_content_type(headers.get("content-type", "application/cloudevents+json"))
     try:
         event: InputEvent = STRUCTURED.validate_json(value)
     except ValidationError as error:
@@ -169,7 +170,7 @@ def _attributes(headers: dict[str, str]) -> dict[str, Any]:
 
 
 def _binary(value: bytes, headers: dict[str, str]) -> InputEvent:
-    _refuse_content_type(headers.get("content-type", ""))
+    refuse_content_type(headers.get("content-type", ""))
     attributes = _attributes(headers)
     try:
         _ATTRIBUTES.validate_python(attributes)
@@ -202,7 +203,7 @@ def _refuse_elsewhere(body: dict[str, Any]) -> None:
         raise InvalidEvent(Code.CONTENT_TYPE, "data_base64: the data is not JSON")
     kind = body.get("datacontenttype")
     if isinstance(kind, str):
-        _refuse_content_type(kind)
+        refuse_content_type(kind)
 
 
 def _invalid(error: ValidationError) -> InvalidEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from processors.curation.policy import TRUST_ORDER, CurationPolicy
+from schemas import structs
 from schemas.executions import ExecutionData, PlanData, RunData
 from schemas.feedback import FeedbackData
 from schemas.rows import Disposition
@@ -30,7 +31,11 @@ def effective_trust(claim: str | None, source: str, policy: CurationPolicy) -> s
 
 
 def dispose_run(
-    data: RunData, *, trust: str, quality: float | None, policy: CurationPolicy
+    data: RunData | structs.ExecutionData,
+    *,
+    trust: str,
+    quality: float | None,
+    policy: CurationPolicy,
 ) -> Decision:
     """An execution or a plan."""
     decision = Decision()
@@ -42,7 +47,7 @@ def dispose_run(
         decision.add(Disposition.REVIEW, "unknown_trust")
     if isinstance(data, PlanData) and data.valid is None and data.score is None:
         decision.add(Disposition.REVIEW, "no_verdict")
-    if isinstance(data, ExecutionData) and not data.messages and data.outcome.answer is None:
+    if isinstance(data, (ExecutionData, structs.ExecutionData)) and _says_nothing(data):
         decision.add(Disposition.REVIEW, "no_text")
     if quality is not None and quality < policy.min_quality:
         low = quality < policy.review_quality
@@ -52,6 +57,10 @@ def dispose_run(
     elif data.confidence is None:
         decision.reasons.append("confidence_absent")
     return decision
+
+
+def _says_nothing(data: ExecutionData | structs.ExecutionData) -> bool:
+    return not data.messages and data.outcome.answer is None
 
 
 def dispose_feedback(data: FeedbackData, *, trust: str) -> Decision:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas import structs
 from schemas.digests import digest_of
-from schemas.executions import ExecutionData, PlanData
+from schemas.executions import ExecutionData, PlanData, RunData
 from schemas.feedback import FeedbackData, TelemetryData
 
 
-def execution_content(data: ExecutionData) -> dict[str, Any]:
+def execution_content(data: ExecutionData | structs.ExecutionData) -> dict[str, Any]:
     """The conversation and the tools. A run without messages is its prompt and its answer."""
     messages = [message.canonical() for message in data.messages]
     if not messages:
@@ -22,7 +23,7 @@ def execution_content(data: ExecutionData) -> dict[str, Any]:
     content: dict[str, Any] = {"messages": messages, "tools": data.tools}
     if data.task.reference is not None:
         content["reference"] = data.task.reference
-    if data.artifacts:
+    if isinstance(data, ExecutionData) and data.artifacts:
         content["artifacts"] = [
             a.model_dump(mode="json", exclude_none=True) for a in data.artifacts
         ]
@@ -49,6 +50,8 @@ def telemetry_content(data: TelemetryData) -> dict[str, Any]:
     return data.model_dump(mode="json", exclude_none=True, exclude={"tenant_id"})
 
 
-def tools_digest(tools: list[dict[str, Any]] | None, stated: str | None) -> str | None:
+def tools_digest(data: RunData | structs.ExecutionData) -> str | None:
     """The digest of the tool definitions as the model saw them, else the one that was stated."""
-    return digest_of(tools) if tools is not None else stated
+    if isinstance(data, structs.ExecutionData):
+        return data.digest_of_tools or data.tools_digest
+    return data.tools_digest if data.tools is None else digest_of(data.tools)

@@ -1,111 +1,36 @@
 """Personal data and secrets out, typed placeholders in, before anything is stored.
 
-Linear-time expressions (RE2) find candidates; checksums and ranges decide which part of them it is.
-The same value gets the same placeholder within one trace, so the text still makes sense.
+The same value gets the same placeholder within one trace, so the text still makes sense. Nine in ten
+events hold nothing: one search of their JSON says so. Else only the strings that hold a candidate are
+looked at, pattern by pattern.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias
 
 import re2
 
-_CARD_DIGITS = range(13, 20)
-_IBAN_LENGTHS = range(15, 35)
-_GROUP = re.compile(r"[^ -]+")
-_MOST_GROUPS = 8
-_KEYS = (
-    r"(?:\b|\\[nrt])sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|hf_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
-)
-_PATTERNS: tuple[tuple[str, str], ...] = (
-    ("KEY", _KEYS),
-    ("EMAIL", r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}"),
-    ("IBAN", r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"),
-    ("CARD", r"\b[0-9](?:[ -]?[0-9]){12,18}\b"),
-    ("SSN", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
-    ("IP", r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"),
-    (
-        "PHONE",
-        r"\+[0-9]{1,3}(?:[ .()-]{0,2}[0-9]){7,12}\b|\(?\b[0-9]{3}\)?[ .-][0-9]{3}[ .-][0-9]{4}\b",
-    ),
-)
+from processors.curation.findings import FINDERS, PATTERNS, whole
+
+Finder: TypeAlias = Callable[[str], str]
+_KEY_BORDER = r"(?:\b|\\[nrt])"
+_LOOSE = [p.replace(_KEY_BORDER, "").replace(r"\b", "").encode() for _, p in PATTERNS]
+"""They match at least wherever the patterns do: without word borders, which an escape would move.
+
+Of what they match nothing is ever escaped in JSON, and no placeholder holds or helps to make a match.
+"""
+_NUL = rb"\u0000"
+_ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
+_MOST_HINTS = 16
+_ALL = ("",)
+"""The hint that every string holds."""
 
 
-def luhn(digits: str) -> bool:
-    """The payment cards' checksum (ISO/IEC 7812-1)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        total += sum(map(int, str(int(digit) * (1 + place % 2))))
-    return total % 10 == 0
-
-
-def _is_card(text: str) -> bool:
-    digits = "".join(filter(str.isdigit, text))
-    return len(digits) in _CARD_DIGITS and luhn(digits)
-
-
-def _is_iban(text: str) -> bool:
-    compact = text.replace(" ", "")
-    if len(compact) not in _IBAN_LENGTHS:
-        return False
-    turned = compact[4:] + compact[:4]
-    return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
-
-
-def _card(text: str) -> str:
-    """The longest run of whole groups that is a card: an expiry date or an amount may be beside."""
-    spans = [match.span() for match in _GROUP.finditer(text)]
-    if len(spans) > _MOST_GROUPS:
-        return text if _is_card(text) else ""
-    runs = [text[first:last] for first, _ in spans for _, last in spans if first < last]
-    return next(filter(_is_card, sorted(runs, key=len, reverse=True)), "")
-
-
-def _iban(text: str) -> str:
-    """The longest beginning of whole groups that is an IBAN: a word in capitals may follow."""
-    ends = [match.end() for match in _GROUP.finditer(text)]
-    return next((text[:end] for end in reversed(ends) if _is_iban(text[:end])), "")
-
-
-def _key(text: str) -> str:
-    return text[2:] if text.startswith("\\") else text
-
-
-def _ssn(text: str) -> str:
-    area, group, serial = text.split("-")
-    sound = area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
-    return text if sound else ""
-
-
-def _ip(text: str) -> str:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return ""
-    return text
-
-
-_FINDERS: dict[str, Callable[[str], str]] = {
-    "KEY": _key,
-    "CARD": _card,
-    "SSN": _ssn,
-    "IP": _ip,
-    "IBAN": _iban,
-}
-"""What of a candidate is the finding; empty if nothing is."""
-
-
-def _whole(text: str) -> str:
-    return text
-
-
-def _compile(pattern: str) -> Any:
+def _compile(pattern: str | bytes) -> Any:
     options = re2.Options()
     options.log_errors = False  # it would write to stderr what the error says
     try:
@@ -116,6 +41,27 @@ def _compile(pattern: str) -> Any:
         raise ValueError(f"not an RE2 pattern: {reason}") from None
 
 
+def _any_of(patterns: list[bytes]) -> Any:
+    found = re2.Set.SearchSet()
+    for pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found
+
+
+class _Patterns(NamedTuple):
+    """(kind, expression, finder) of the installation's own, for text, and of ours, for UTF-8.
+
+    `kinds` tells which of ours may match; `candidate` finds any of them, `sign` NUL in JSON as well.
+    """
+
+    own: list[tuple[str, Any, Finder]]
+    built_in: list[tuple[str, Any, Finder]]
+    kinds: Any
+    candidate: Any
+    sign: Any
+
+
 class Redactor:
     """Compiled once per process; `trace()` begins the placeholders of one trace."""
 
@@ -124,40 +70,88 @@ class Redactor:
 
         Raises ValueError where a pattern is not RE2.
         """
-        own = [(kind, pattern, _whole) for kind, pattern in (identifiers or {}).items()]
-        built_in = [(kind, pattern, _FINDERS.get(kind, _whole)) for kind, pattern in _PATTERNS]
-        self._patterns = [(k, _compile(pattern), f) for k, pattern, f in [*own, *built_in]]
+        self._patterns = _Patterns(
+            [(kind, _compile(p), whole) for kind, p in (identifiers or {}).items()],
+            [(k, _compile(p.encode()), FINDERS.get(k, whole)) for k, p in PATTERNS],
+            _any_of(_LOOSE),
+            _compile(b"|".join(_LOOSE)),
+            _compile(b"|".join([re.escape(_NUL), *_LOOSE])),
+        )
 
     def trace(self) -> Trace:
         """Fresh placeholders for one trace."""
         return Trace(self._patterns)
 
+    def trace_of(self, text: bytes) -> Trace | None:
+        """The trace for what this JSON text holds; None if redaction would leave it as it is.
+
+        `text` is UTF-8 with nothing escaped that need not be. One search of it, 3 µs for 1.5 KB, spares
+        8 for each string of most events.
+        """
+        if self._patterns.own:
+            return self.trace()
+        if self._patterns.sign.search(text) is None:
+            return None
+        return Trace(self._patterns, self._hints(text))
+
+    def _hints(self, text: bytes) -> Sequence[str]:
+        """Texts of which every string that is to be redacted holds one."""
+        unescaped = _ESCAPE.sub(b'"', text) if b"\\" in text else text
+        matches = islice(self._patterns.candidate.finditer(unescaped), _MOST_HINTS + 1)
+        found = [match.group(0).decode() for match in matches]
+        if len(found) > _MOST_HINTS:
+            return _ALL
+        return [*dict.fromkeys(found), "\0"] if _NUL in text else list(dict.fromkeys(found))
+
 
 class Trace:
-    """The placeholders of one trace. `counts` says how many of each kind were found."""
+    """The placeholders of one trace. `counts` says how many of each kind were found.
 
-    def __init__(self, patterns: list[tuple[str, Any, Callable[[str], str]]]) -> None:
+    A string that holds none of the `hints` is known to hold nothing.
+    """
+
+    def __init__(self, patterns: _Patterns, hints: Sequence[str] = _ALL) -> None:
         self._patterns = patterns
+        self._hints = hints
         self._names: dict[str, str] = {}
-        self._used: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
+        self._used: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
 
     def text(self, text: str) -> str:
         """`text` with every finding replaced; NUL characters become U+FFFD."""
         text = text.replace("\0", "\ufffd")
-        for kind, pattern, find in self._patterns:
+        for kind, pattern, find in self._patterns.own:
             text = pattern.sub(
                 lambda match, kind=kind, find=find: self._place(kind, match.group(0), find), text
             )
-        return text
+        return self._built_in(text.encode()) or text
+
+    def _built_in(self, text: bytes) -> str | None:
+        """With the findings of the built-in patterns replaced; None if none of them can match."""
+        kinds = self._patterns.kinds.Match(text)
+        if kinds is None and self._patterns.candidate.search(text) is None:
+            return None
+        for number in sorted(kinds or range(len(PATTERNS))):
+            kind, pattern, find = self._patterns.built_in[number]
+            text = pattern.sub(
+                lambda match, kind=kind, find=find: self._place(
+                    kind, match.group(0).decode(), find
+                ).encode(),
+                text,
+            )
+        return text.decode()
 
     def value(self, value: Any) -> Any:
         """Any JSON value: strings inside are redacted, keys are kept."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
+        kind = type(value)
+        if kind is str:
+            for hint in self._hints:
+                if hint in value:
+                    return self.text(value)
+            return value
+        if kind is dict:
             return {key: self.value(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
+        if kind is list or kind is tuple:
             return [self.value(item) for item in value]
         return value
 
@@ -165,9 +159,9 @@ class Trace:
         found = find(candidate)
         if not found:
             return candidate
-        self.counts[kind] += 1
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         name = self._names.get(found)
         if name is None:
-            self._used[kind] += 1
-            name = self._names[found] = f"<{kind}_{self._used[kind]}>"
+            number = self._used[kind] = self._used.get(kind, 0) + 1
+            name = self._names[found] = f"<{kind}_{number}>"
         return candidate.replace(found, name)

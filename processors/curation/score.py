@@ -7,13 +7,14 @@ row: the score explains itself.
 
 from __future__ import annotations
 
+from schemas import structs
 from schemas.executions import ExecutionData, PlanData
 
 _WEIGHTS = {"outcome": 0.6, "gates": 0.2, "health": 0.2}
 _STATUS = {"success": 1.0, "partial": 0.5}
 
 
-def execution_parts(data: ExecutionData) -> dict[str, float]:
+def execution_parts(data: ExecutionData | structs.ExecutionData) -> dict[str, float]:
     """Shares 0–1 of what is known: outcome, gates passed, tool results without an error."""
     outcome = data.outcome
     parts = {"outcome": outcome.score if outcome.score is not None else 0.0}
@@ -21,9 +22,9 @@ def execution_parts(data: ExecutionData) -> dict[str, float]:
         parts["outcome"] = _STATUS.get(outcome.status, 0.0)
     if outcome.gates:
         parts["gates"] = sum(gate.passed for gate in outcome.gates) / len(outcome.gates)
-    results = [message for message in data.messages if message.role == "tool"]
-    if results:
-        parts["health"] = sum(not message.error for message in results) / len(results)
+    failed = [bool(message.error) for message in data.messages if message.role == "tool"]
+    if failed:
+        parts["health"] = failed.count(False) / len(failed)
     return parts
 
 
@@ -36,7 +37,13 @@ def plan_parts(data: PlanData) -> dict[str, float]:
 
 def quality(parts: dict[str, float]) -> float | None:
     """The weighted mean of the parts present, 0–100; None where nothing is known."""
-    weight = sum(_WEIGHTS[name] for name in parts)
-    if not weight:
-        return None
-    return round(100 * sum(_WEIGHTS[name] * part for name, part in parts.items()) / weight, 6)
+    weight = total = 0.0
+    for name, part in parts.items():
+        weight += _WEIGHTS[name]
+        total += _WEIGHTS[name] * part
+    return round(100 * total / weight, 6) if weight else None
+
+
+def parts_json(parts: dict[str, float]) -> str:
+    """The parts as compact JSON; names are plain and shares finite, so that nothing needs escaping."""
+    return "{" + ",".join([f'"{name}":{part!r}' for name, part in parts.items()]) + "}"

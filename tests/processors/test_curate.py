@@ -78,12 +78,15 @@ def test_a_dead_letter_s_row_holds_no_content(value: bytes | None) -> None:
     assert "secret" not in repr(row)
 
 
-def test_what_cannot_be_redacted_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_self: Any, _text: str) -> str:
+@pytest.mark.parametrize("step", ["Redactor.trace_of", "Trace.text"])
+def test_what_cannot_be_redacted_is_not_kept(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: Any, _text: Any) -> str:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("processors.curation.redact.Trace.text", fail)
-    for kind, data in ((RUN, execution()), ("feedback.received", edit("r", []))):
+    monkeypatch.setattr(f"processors.curation.redact.{step}", fail)
+    asked = [{"role": "user", "content": "write to ann@x.org"}]
+    correction = {**edit("r", []), "messages": asked}
+    for kind, data in ((RUN, execution(messages=asked)), ("feedback.received", correction)):
         row = row_of(data, kind)
         assert (row.disposition, row.reasons) == ("review", ("redaction_failed", "RuntimeError"))
         assert (row.content, row.prompt_digest, row.pii) == (None, None, None)

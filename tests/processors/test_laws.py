@@ -74,7 +74,7 @@ def test_reading_and_curating_change_no_event(shape: dict[str, Any]) -> None:
     event: Any = decode(record(shape))
     before = event.model_dump_json()
     curator = Curator("c", POLICY)
-    curator._facts(event, curator._redactor.trace())
+    curator._facts(event)
     for function in (score.execution_parts, extract.execution_content):
         if shape["type"] == "execution.completed":
             function(event.data)

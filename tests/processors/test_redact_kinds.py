@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from processors.curation.redact import Redactor, luhn
+from processors.curation.findings import luhn
+from processors.curation.redact import Redactor
 
 B64 = "Ab3_" * 10
 FOUND = {
