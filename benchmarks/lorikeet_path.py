@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.job import Job
 from operations.ingest_batch import IngestBatch
+from processors.curation import curate
 from schemas.telemetry import Metric
 from service import processes
 from service.metrics import PrometheusMeter
@@ -44,13 +45,21 @@ class _NoRedactor:
         """Nothing is looked for."""
 
 
+class _NoPseudonyms:
+    def hide(self, _tenant: str, _kind: str, value: str | None) -> str | None:
+        """People keep their names."""
+        return value
+
+
 class BareWiring(Wiring):
-    """The production wiring, with a curator that redacts nothing."""
+    """The production wiring, with a curator that redacts and labels nothing; it scores and decides."""
 
     def ingest_batch(self, *arguments: Any, **named: Any) -> IngestBatch:
         """Ingest's decisions and commits, personal data left where it is."""
         batch = super().ingest_batch(*arguments, **named)
-        setattr(batch._curator, "_redactor", _NoRedactor())  # noqa: B010, SLF001 - no production option
+        curator: Any = batch._curator  # noqa: SLF001 - there is no such option in production
+        curator._redactor, curator._pseudonyms = _NoRedactor(), _NoPseudonyms()  # noqa: SLF001
+        setattr(curate, "_prompt_digest", lambda _content, _encode: None)  # noqa: B010
         return batch
 
 
