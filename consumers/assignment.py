@@ -77,14 +77,17 @@ class Assignment:
         self.drop()
         places = [TopicPartition(*partition) for partition in kafka]
         self._claimed = await asyncio.to_thread(self._batch.claim, places)
+        known = sum(offset is not None for offset in self._claimed.values())
+        if known and self._bounds.start is not None:
+            log.info("ingest.from_ignored", partitions=known, reason="the ledger knows them")
         if kafka:
             starts = await self._consumer.beginning_offsets(kafka)
             ends = await self._consumer.end_offsets(kafka)
             stops = await asyncio.to_thread(self._stops.known, self._keys())
             for tp, offset in self._claimed.items():
                 key = KafkaPartition(*tp)
-                known = stops.get(self._batch.key(tp))
-                await self._place(tp, offset, starts[key], ends[key], known)
+                stop = stops.get(self._batch.key(tp))
+                await self._place(tp, offset, starts[key], ends[key], stop)
         self._taken = True
         self._report()
 
@@ -108,6 +111,13 @@ class Assignment:
         """The partition's end, as it was asked for, is reached."""
         self.done.add(tp)
         self._consumer.pause(KafkaPartition(*tp))
+
+    def left(self) -> int:
+        """How many offsets lie before the end that was asked for."""
+        ends = (
+            (self.limit(tp) or 0) - progress.next_offset for tp, progress in self.reading.items()
+        )
+        return sum(max(end, 0) for end in ends)
 
     @property
     def finished(self) -> bool:

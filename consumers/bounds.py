@@ -55,7 +55,7 @@ async def _offsets(consumer: Any, partitions: Sequence[KafkaPartition], place: s
     elif (time := _time(place)) is not None:
         found = await _at(consumer, partitions, time)
     else:
-        return _read(place)
+        return await _checked(consumer, partitions, place)
     return {TopicPartition(*partition): offset for partition, offset in found.items()}
 
 
@@ -76,6 +76,25 @@ def _time(text: str) -> datetime | None:
     return found
 
 
+async def _checked(consumer: Any, partitions: Sequence[KafkaPartition], name: str) -> Offsets:
+    """The offsets in a file. Raises Unrecoverable(BAD_RANGE) for one that its log does not have."""
+    found = _read(name)
+    starts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    for tp, offset in found.items():
+        key = KafkaPartition(*tp)
+        if key not in starts:
+            raise Unrecoverable(
+                Code.BAD_RANGE, f"{name}: {tp.topic}:{tp.partition} is not read here"
+            )
+        if not starts[key] <= offset <= ends[key]:
+            held = f"its log holds {starts[key]} to {ends[key]}"
+            raise Unrecoverable(
+                Code.BAD_RANGE, f"{name}: {tp.topic}:{tp.partition}: {offset}; {held}"
+            )
+    return found
+
+
 def _read(name: str) -> Offsets:
     try:
         stated = json.loads(Path(name).read_text())
@@ -83,6 +102,8 @@ def _read(name: str) -> Offsets:
         for key, offset in stated.items():
             topic, _, partition = key.rpartition(":")
             found[TopicPartition(topic, int(partition))] = int(offset)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise Unrecoverable(Code.BAD_RANGE, f"{name}: {error}") from error
+    except OSError as error:
+        raise Unrecoverable(Code.BAD_RANGE, f"{name}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unrecoverable(Code.BAD_RANGE, f"{name} holds no such offsets") from error
     return found

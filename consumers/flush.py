@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,7 +56,10 @@ class Waiting:
 
 
 class Flusher:
-    """At most one commit under way. Its failure is raised by `settle`."""
+    """At most one commit under way. Its failure is raised by `settle`.
+
+    `committed` counts the rows committed so far, by disposition.
+    """
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._given_up = asyncio.Event()
+        self.committed: Counter[str] = Counter()
         meter.count(
             Metric.COMMIT_FAILURES, 0, code=Code.PUBLISH_FAILED.number
         )  # seen before it rises
@@ -162,6 +167,7 @@ class Flusher:
         if waiting.oldest is not None:
             age = max(now - waiting.oldest / 1000, 0.0)
             self._meter.observe(Metric.EVENT_TO_DURABLE, age)
+        self.committed.update(str(row.disposition) for row in waiting.rows)
         for _, row in waiting.letters:
             self._meter.count(
                 Metric.DEAD_LETTERS, code=row.error_code or "", stage=stage_of(row.error_code)

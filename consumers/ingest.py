@@ -39,6 +39,9 @@ _PATIENCE = 1.0
 _LOOK_SECONDS = 5.0
 _IDLE_SECONDS = 30.0
 _REPORT_SECONDS = 0.5
+_TELL_SECONDS = 10.0
+_METADATA_MS = 5_000
+"""How soon new partitions, and topics deleted and made again, are noticed; aiokafka's own is 5 minutes."""
 
 
 class IngestLoop:
@@ -72,7 +75,7 @@ class IngestLoop:
         self._assignment: Any = None
         self._failure: Exception | None = None
         self._pressed = False
-        self._looked = self._flushed = self._reported = 0.0
+        self._looked = self._flushed = self._reported = self._told = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set or the bounds are reached, then commit what is decided.
@@ -106,6 +109,7 @@ class IngestLoop:
             isolation_level="read_committed",
             session_timeout_ms=self._settings.session_timeout_ms,
             heartbeat_interval_ms=self._settings.heartbeat_ms,
+            metadata_max_age_ms=_METADATA_MS,
             max_partition_fetch_bytes=32 * 1024 * 1024,
         )
 
@@ -127,6 +131,7 @@ class IngestLoop:
             self._report()
         async with self._moving:
             await self._drain()
+        log.info("ingest.ended", **self._flusher.committed)
         if self._assignment.finished and self._assignment.stopped:
             raise Unrecoverable(Code.OFFSET_OUT_OF_RANGE, self._stopped())
 
@@ -319,6 +324,10 @@ class IngestLoop:
             report(self._meter, self._topics, self._consumer, self._assignment, held)
             paused = len(self._assignment.reading) if self._pressed else 0
             self._meter.set(Metric.PAUSED_PARTITIONS, paused)
+        if self._bounds.until is not None and now - self._told >= _TELL_SECONDS:
+            self._told = now
+            left = self._assignment.left()
+            log.info("ingest.progress", left=left, **self._flusher.committed)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -19,7 +19,7 @@ class DeadLetterSettings(_Part):
     limit: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of dead letters among the last records above which the alert fires."""
     window: Annotated[int, Field(ge=100)] = 1_000
-    """How many of the last records count."""
+    """How many of the last records count, at least: a fetch counts whole."""
     stop: bool = False
     """End ingest with exit code 3 above the limit, before the topic is eaten."""
 

@@ -33,6 +33,8 @@ def configure(*, process: str, debug: bool = False) -> None:
             processor=renderer, foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name]
         )
     )
+    # A new cluster has no group coordinator for a moment, and aiokafka calls that an error.
+    handler.addFilter(lambda record: "GroupCoordinatorNotAvailable" not in record.getMessage())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

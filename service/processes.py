@@ -49,7 +49,8 @@ def run_ingest(settings: Settings, backfill: Backfill) -> None:
         bounds = await resolve(wiring.kafka, topics, backfill.start, backfill.until)
         producer = KafkaProducer(wiring.kafka)
         loop = wiring.ingest_loop(cluster, producer, bounds, backfill.ledger)
-        meter.serve(settings.metrics.host, settings.metrics.ingest)
+        if backfill.ledger is None:  # else the live one, beside it, has the port
+            meter.serve(settings.metrics.host, settings.metrics.ingest)
         log.info("ingest.started", bootstrap=wiring.bootstrap, cluster=cluster)
         try:
             await loop.run(stop)

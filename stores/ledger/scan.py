@@ -32,8 +32,8 @@ class Scan:
     """One version of the ledger, read a few thousand rows at a time with few files open at once."""
 
     def __init__(self, place: Path | Place) -> None:
-        """The newest version."""
-        self._table = open_table(place)
+        """The newest version. Raises Unrecoverable(NO_SUCH_FILE) where no ledger is: none is made."""
+        self._table = open_table(place, make=False)
         self._data = self._table.to_pyarrow_dataset()
         self.version = self._table.version()
 

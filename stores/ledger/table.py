@@ -28,14 +28,14 @@ def place_of(place: Path | Place) -> Place:
     return LocalPlace(place) if isinstance(place, Path) else place
 
 
-def open_table(where: Path | Place) -> DeltaTable:
-    """The table, made if there is none, with all of today's columns.
+def open_table(where: Path | Place, *, make: bool = True) -> DeltaTable:
+    """The table, made if there is none (and `make`), with all of today's columns.
 
     Raises Unrecoverable with a code if it cannot be read, or was written by a newer Lorikeet.
     """
     place = place_of(where)
     for _ in range(_RACES):
-        table = _open(place)
+        table = _open(place, make=make)
         check_version(table, place)
         if _is_current(table, place) or _evolve(table, place):
             return table
@@ -67,11 +67,17 @@ def sync_log(place: Place, after: int, until: int) -> None:
     place.sync([entry_name(version) for version in range(after + 1, until + 1)])
 
 
-def _open(place: Place) -> DeltaTable:
+def _open(place: Place, *, make: bool) -> DeltaTable:
     try:
         place.mend()
         return DeltaTable(place.uri, storage_options=dict(place.options))
     except TableNotFoundError:
+        if not make:
+            raise Unrecoverable(
+                Code.NO_SUCH_FILE,
+                f"{place.uri}: no ledger is here",
+                remedy="check --data or --config",
+            ) from None
         return _create(place)
     except (DeltaError, OSError, ValueError) as error:
         code = Code.LEDGER_NEWER if _asks_for_more(error) else Code.LEDGER_UNREADABLE

@@ -85,12 +85,22 @@ def test_it_goes_on_where_the_ledger_stands_and_a_later_beginning_is_a_gap_on_re
 
 
 @pytest.mark.parametrize(
-    "place", ["yesterday", "2026-03-01T00:00:00", "{tmp}/none.json", "{tmp}/bad.json"]
+    ("place", "file"),
+    [
+        ("yesterday", ""),
+        ("2026-03-01T00:00:00", ""),
+        ("{tmp}/none.json", ""),
+        ("{tmp}/file.json", '{"topic": "x"}'),
+        ("{tmp}/file.json", "[1]"),
+        ("{tmp}/file.json", '{"execution.complete:0": 0}'),
+        ("{tmp}/file.json", '{"PREFIXexecution.completed:0": 1}'),
+        ("{tmp}/file.json", '{"PREFIXexecution.completed:0": -1}'),
+    ],
 )
 def test_a_place_that_is_not_understood(
-    tmp_path: Path, broker: str, prefix: str, place: str
+    tmp_path: Path, broker: str, prefix: str, place: str, file: str
 ) -> None:
-    (tmp_path / "bad.json").write_text('{"topic": "x"}')
+    (tmp_path / "file.json").write_text(file.replace("PREFIX", prefix))
     with pytest.raises(Unrecoverable) as caught:
         asyncio.run(
             resolve(KafkaConnection(broker), input_topics(prefix), None, place.format(tmp=tmp_path))
