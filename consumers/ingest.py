@@ -14,22 +14,21 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
 
 from consumers.assignment import Assignment, Bounds
 from consumers.dead_letters import DeadLetters
 from consumers.flush import Flusher, Waiting
 from consumers.guard import DeadLetterGuard
+from consumers.member import Listener, build_consumer
 from consumers.report import report
 from consumers.settings import IngestSettings
 from operations.ingest_batch import Fault, IngestBatch
 from operations.stop_partitions import StopPartitions
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
-from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
+from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.records import Record, TopicPartition, partition_key
 from schemas.telemetry import Meter, Metric
 
@@ -40,8 +39,6 @@ _LOOK_SECONDS = 5.0
 _IDLE_SECONDS = 30.0
 _REPORT_SECONDS = 0.5
 _TELL_SECONDS = 10.0
-_METADATA_MS = 5_000
-"""How soon new partitions, and topics deleted and made again, are noticed; aiokafka's own is 5 minutes."""
 
 
 class IngestLoop:
@@ -83,11 +80,13 @@ class IngestLoop:
         Raises NotReady(NO_BROKER), Halted(TOO_MANY_DEAD_LETTERS), Unrecoverable(OFFSET_OUT_OF_RANGE)
         when no partition is left to read, or what the ledger raises.
         """
-        self._consumer = self._build()
+        self._consumer = build_consumer(self._connection, self._settings)
         self._assignment = Assignment(
             self._consumer, self._batch, self._stops, self._bounds, self._meter
         )
-        self._consumer.subscribe(self._topics, listener=_Listener(self))
+        self._consumer.subscribe(
+            self._topics, listener=Listener(self.revoked, self.assigned, self._fail)
+        )
         try:
             await self._consumer.start()
             await self._read(stop)
@@ -95,23 +94,6 @@ class IngestLoop:
             raise await self._reason(error) from error
         finally:
             await self._consumer.stop()
-
-    def _build(self) -> AIOKafkaConsumer:
-        # The assignor keeps what it assigned last in its class: one class a member.
-        sticky = type("Sticky", (StickyPartitionAssignor,), {})
-        return AIOKafkaConsumer(
-            **self._connection.options(),
-            group_id=self._settings.group,
-            group_instance_id=self._settings.member_id,
-            partition_assignment_strategy=(sticky,),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=self._settings.heartbeat_ms,
-            metadata_max_age_ms=_METADATA_MS,
-            max_partition_fetch_bytes=32 * 1024 * 1024,
-        )
 
     async def _reason(self, error: KafkaError) -> Exception:
         """Why reading ended. What the listener met comes first: reading only trips over it."""
@@ -312,7 +294,7 @@ class IngestLoop:
             await self._drain()
             self._assignment.drop()
 
-    def fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         """End `run` with this error: it would hold partitions that it does not read."""
         self._failure = error
 
@@ -328,25 +310,6 @@ class IngestLoop:
             self._told = now
             left = self._assignment.left()
             log.info("ingest.progress", left=left, **self._flusher.committed)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """aiokafka logs what a listener raises and goes on; ingest must not."""
-
-    def __init__(self, loop: IngestLoop) -> None:
-        self._loop = loop
-
-    async def on_partitions_revoked(self, _revoked: Iterable[KafkaPartition]) -> None:
-        try:
-            await self._loop.revoked()
-        except LorikeetError as error:
-            self._loop.fail(error)
-
-    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
-        try:
-            await self._loop.assigned(assigned)
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            self._loop.fail(error)
 
 
 def _record(record: Any) -> Record:

@@ -1,0 +1,63 @@
+"""A member of the consumer group that ingest is: how it is set up, and what it hears of rebalances."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from consumers.settings import IngestSettings
+from producers.connection import KafkaConnection
+
+_METADATA_MS = 5_000
+"""How soon new partitions, and topics deleted and made again, are noticed; aiokafka's own is 5 minutes."""
+_FETCH_BYTES = 32 * 1024 * 1024
+
+
+def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> AIOKafkaConsumer:
+    """An aiokafka consumer that commits and resets nothing by itself."""
+    # The assignor keeps what it assigned last in its class: one class a member.
+    sticky = type("Sticky", (StickyPartitionAssignor,), {})
+    return AIOKafkaConsumer(
+        **connection.options(),
+        group_id=settings.group,
+        group_instance_id=settings.member_id,
+        partition_assignment_strategy=(sticky,),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.heartbeat_ms,
+        metadata_max_age_ms=_METADATA_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands rebalances on. aiokafka logs what a listener raises and goes on; ingest must not."""
+
+    def __init__(
+        self,
+        revoked: Callable[[], Awaitable[None]],
+        assigned: Callable[[Iterable[TopicPartition]], Awaitable[None]],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        """`fail` is told what the others raise."""
+        self._revoked = revoked
+        self._assigned = assigned
+        self._fail = fail
+
+    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        """All partitions go, the eager way."""
+        try:
+            await self._revoked()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._fail(error)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """These partitions, and no others, are this member's."""
+        try:
+            await self._assigned(assigned)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._fail(error)
