@@ -21,7 +21,10 @@ from aiokafka.errors import IllegalStateError
 
 from operations.ingest_batch import IngestBatch
 from operations.stop_partitions import StopPartitions
+from schemas.digests import sha256_hex
+from schemas.errors import NotReady
 from schemas.records import Record, TopicPartition
+from schemas.rows import Row
 from schemas.telemetry import Meter, Metric
 from stores.control.stops import Stop
 
@@ -43,13 +46,20 @@ class Bounds:
 class Progress:
     """A partition that is read: the next offset to decide, Kafka's time of the last one decided (in
     seconds), and when the log's end was last reached. `check` is the offset of the last row: the
-    record there is fetched once more, to see that it is still the same.
+    record there is fetched once more, to see that it is still the same. `last` is the offset and the
+    digest of the last row that was decided here.
     """
 
     next_offset: int
     last_record: float = 0.0
     caught_up: float = 0.0
     check: int | None = None
+    last: tuple[int, str] | None = None
+
+    def moved(self, row: Row) -> None:
+        """A partition's next row was decided."""
+        self.next_offset, self.last_record = row.offset + 1, row.timestamp / 1000
+        self.last = (row.offset, row.digest)
 
 
 class Assignment:
@@ -65,6 +75,7 @@ class Assignment:
         self._bounds = bounds
         self._meter = meter
         self._claimed: dict[TopicPartition, int | None] = {}
+        self._begun: dict[TopicPartition, int] = {}
         self._taken = False
         self.reading: dict[TopicPartition, Progress] = {}
         self.stopped: dict[TopicPartition, Stop] = {}
@@ -88,6 +99,9 @@ class Assignment:
                 key = KafkaPartition(*tp)
                 stop = stops.get(self._batch.key(tp))
                 await self._place(tp, offset, starts[key], ends[key], stop)
+        if self._begun and not await self._begin_all():
+            await self.take(kafka)  # another member began to read them at the same time
+            return
         self._taken = True
         self._report()
 
@@ -97,8 +111,12 @@ class Assignment:
             self._consumer.seek(partition, 0)
         self._consumer.pause(*partitions)
 
+    def release(self) -> None:
+        """Take nothing more of what is held; what was decided of it may still be committed."""
+        self.reading, self._taken = {}, False
+
     def drop(self) -> None:
-        """Read nothing."""
+        """Hold nothing."""
         self._claimed, self.reading, self.stopped, self.done = {}, {}, {}, set()
         self._taken = False
 
@@ -131,7 +149,23 @@ class Assignment:
         """
         progress = self.reading[tp]
         check, progress.check = progress.check, None
-        return check is None or first.offset != check or self._batch.is_last(first)
+        if check is None or first.offset != check:
+            return True
+        if progress.last is None:
+            return self._batch.is_last(first)
+        return progress.last == (first.offset, sha256_hex(first.value or b""))
+
+    def check_again(self) -> set[KafkaPartition]:
+        """Fetch the last record of each partition once more, as after an assignment; which these are."""
+        again = set()
+        for tp, progress in self.reading.items():
+            last = progress.last[0] if progress.last else self._batch.last(tp)
+            if last is not None and tp not in self.done:
+                progress.check = last
+                again.add(KafkaPartition(*tp))
+                with contextlib.suppress(IllegalStateError):  # a rebalance is under way
+                    self._consumer.seek(KafkaPartition(*tp), last)
+        return again
 
     async def stop(self, tp: TopicPartition, offset: int, *, anew: bool = False) -> None:
         """The log does not reach to this offset (any more), or is another one."""
@@ -159,7 +193,7 @@ class Assignment:
             end = self.limit(tp)
             if end is not None:
                 position = min(position, end)  # what was fetched beyond was not decided
-            if position > progress.next_offset and tp in self.reading:
+            if progress.check is None and position > progress.next_offset and tp in self.reading:
                 found[tp] = progress.next_offset = position
             if end is not None and progress.next_offset >= end:
                 self.finish(tp)
@@ -201,13 +235,29 @@ class Assignment:
     async def _begin(self, tp: TopicPartition, start: int, end: int) -> int:
         """A partition that the ledger does not know; a later start than its first record is a gap."""
         if self._bounds.start is None:
+            self._begun[tp] = start
             return start
         wanted = min(max(self._bounds.start.get(tp, start), start), end)
         if wanted > start:
             note = {"accepted_by": "ingest", "reason": "--from", "log_start": str(start)}
             await asyncio.to_thread(self._batch.accept_gap, tp, wanted, anew=False, note=note)
             self._claimed[tp] = wanted
+        else:
+            self._begun[tp] = wanted
         return wanted
+
+    async def _begin_all(self) -> bool:
+        """Commit where the partitions that the ledger did not know begin; False if somebody else did.
+
+        So every partition that is read has a stored offset, and a loss before its first row is seen.
+        """
+        begun, self._begun = self._begun, {}
+        try:
+            await asyncio.to_thread(self._batch.commit, [], begun)
+        except NotReady:
+            return False
+        self._claimed.update(begun)
+        return True
 
     async def _stop(
         self, tp: TopicPartition, offset: int, start: int, end: int, *, anew: bool = False

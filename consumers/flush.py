@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,13 +24,16 @@ from schemas.telemetry import Meter, Metric
 
 log = structlog.get_logger(__name__)
 _LONGEST_PAUSE = 30.0
+_SLICE_BYTES = 1024 * 1024
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Waiting:
     """What is decided and not committed: rows, the raw dead letters, the next offsets.
 
-    `oldest` is the smallest Kafka timestamp in it, in milliseconds; `since` when the first row came,
+    `size` is that of the events, and of all that the dead letters hold beside, in bytes. `oldest` is the
+    smallest Kafka timestamp in it, in milliseconds; `since` when the first row came,
     by the monotonic clock.
     """
 
@@ -43,16 +47,35 @@ class Waiting:
     def add(self, tp: TopicPartition, records: Sequence[Record], rows: Sequence[Row]) -> None:
         """Take up the next records of a partition."""
         self.rows += rows
-        self.letters += [
+        letters = [
             (record, row)
             for record, row in zip(records, rows, strict=True)
             if row.disposition is Disposition.DEAD_LETTER
         ]
+        self.letters += letters
         self.offsets[tp] = records[-1].offset + 1
-        self.size += sum(row.size for row in rows)
+        self.size += sum(row.size for row in rows) + sum(weight(record) for record, _ in letters)
         first = min(record.timestamp for record in records)
         self.oldest = first if self.oldest is None else min(self.oldest, first)
         self.since = self.since or time.monotonic()
+
+
+def weight(record: Any) -> int:
+    """What a record holds in memory, roughly, in bytes: value, key and headers."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
+
+
+def slices(records: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Records in pieces of about a MiB, one at least: what is decided without a pause."""
+    begin = size = 0
+    for place, record in enumerate(records):
+        size += weight(record)
+        if size >= _SLICE_BYTES:
+            yield records[begin : place + 1]
+            begin, size = place + 1, 0
+    if begin < len(records):
+        yield records[begin:]
 
 
 class Flusher:
@@ -110,6 +133,8 @@ class Flusher:
     def give_up(self) -> None:
         """Let what is under way be tried no more."""
         self._given_up.set()
+        if self._task is not None:  # nobody may be left to ask how it ended
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def settle(self) -> None:
         """Wait until nothing is under way; raises why it failed.

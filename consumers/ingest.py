@@ -17,11 +17,11 @@ import structlog
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
 
-from consumers.assignment import Assignment, Bounds
+from consumers.assignment import Assignment, Bounds, Progress
 from consumers.dead_letters import DeadLetters
-from consumers.flush import Flusher, Waiting
+from consumers.flush import Flusher, Waiting, slices, weight
 from consumers.guard import DeadLetterGuard
-from consumers.member import Listener, build_consumer
+from consumers.member import Listener, build_consumer, leave, start
 from consumers.report import report
 from consumers.settings import IngestSettings
 from operations.ingest_batch import Fault, IngestBatch
@@ -33,8 +33,11 @@ from schemas.records import Record, TopicPartition, partition_key
 from schemas.telemetry import Meter, Metric
 
 log = structlog.get_logger(__name__)
+Fetched = Mapping[KafkaPartition, Sequence[Any]]
 _PATIENCE = 1.0
 """Seconds that reading waits for a commit before its partitions are paused."""
+_NAP = 0.5
+"""Seconds between polls after which it is looked whether the logs are still the same."""
 _LOOK_SECONDS = 5.0
 _IDLE_SECONDS = 30.0
 _REPORT_SECONDS = 0.5
@@ -72,6 +75,8 @@ class IngestLoop:
         self._assignment: Any = None
         self._failure: Exception | None = None
         self._pressed = False
+        self._poll_records = settings.poll_records
+        self._polled = time.monotonic()
         self._looked = self._flushed = self._reported = self._told = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,12 +93,12 @@ class IngestLoop:
             self._topics, listener=Listener(self.revoked, self.assigned, self._fail)
         )
         try:
-            await self._consumer.start()
-            await self._read(stop)
+            if await start(self._consumer, stop):
+                await self._read(stop)
         except KafkaError as error:
             raise await self._reason(error) from error
         finally:
-            await self._consumer.stop()
+            await leave(self._consumer)
 
     async def _reason(self, error: KafkaError) -> Exception:
         """Why reading ended. What the listener met comes first: reading only trips over it."""
@@ -106,7 +111,8 @@ class IngestLoop:
         while not (stop.is_set() or self._assignment.finished):
             if self._failure is not None:
                 raise self._failure
-            await self._stop(self._take(await self._poll()))
+            fetched = self._after_a_pause(await self._poll())
+            await self._decide(fetched)
             async with self._moving:
                 await self._flush_if_due()
                 await self._look_at_stopped()
@@ -121,10 +127,10 @@ class IngestLoop:
         found = self._assignment.stopped.items()
         return ", ".join(f"{tp.topic}[{tp.partition}] at {s.next_offset}" for tp, s in found)
 
-    async def _poll(self) -> Mapping[KafkaPartition, Sequence[Any]]:
+    async def _poll(self) -> Fetched:
         try:
-            found: Mapping[KafkaPartition, Sequence[Any]] = await self._consumer.getmany(
-                timeout_ms=100, max_records=self._settings.poll_records
+            found: Fetched = await self._consumer.getmany(
+                timeout_ms=100, max_records=self._poll_records
             )
         except OffsetOutOfRangeError as error:
             await self._stop(
@@ -149,35 +155,52 @@ class IngestLoop:
                 await self._assignment.stop(tp, stored, anew=anew)
             await self._anything_left()
 
-    def _take(self, fetched: Mapping[KafkaPartition, Sequence[Any]]) -> AbstractSet[TopicPartition]:
-        """Decide records, but those of partitions that were taken away while they were on their way.
+    def _after_a_pause(self, fetched: Fetched) -> Fetched:
+        """What was fetched, without what is fetched again because this process has slept meanwhile.
 
-        Returns the partitions whose log is another one than was read.
+        A topic may have been made anew, and have grown past our positions.
         """
-        others = set()
+        slept, self._polled = time.monotonic() - self._polled, time.monotonic()
+        if slept <= _NAP:
+            return fetched
+        again = self._assignment.check_again()
+        return {partition: found for partition, found in fetched.items() if partition not in again}
+
+    async def _decide(self, fetched: Fetched) -> None:
+        """Decide what was fetched a slice at a time, so that heartbeats and commits go on between."""
+        size = count = 0
         for partition, found in fetched.items():
             tp = TopicPartition(*partition)
             progress = self._assignment.reading.get(tp)
-            if progress is None or tp in self._assignment.done:
-                continue
-            if not self._assignment.is_same(tp, _record(found[0])):
-                others.add(tp)
-                continue
-            end = self._assignment.limit(tp)
-            records = [
-                _record(record)
-                for record in found
-                if record.offset >= progress.next_offset and (end is None or record.offset < end)
-            ]
-            if records:
-                rows = self._batch.decide(records)
-                self._guard.see(rows)
-                self._waiting.add(tp, records, rows)
-                progress.next_offset = records[-1].offset + 1
-                progress.last_record = records[-1].timestamp / 1000
-            if end is not None and found and found[-1].offset + 1 >= end:
-                self._assignment.finish(tp)
-        return others
+            for part in slices(found):
+                if progress is None or self._assignment.reading.get(tp) is not progress:
+                    break  # it was taken away while its records were on their way
+                if not self._assignment.is_same(tp, _record(part[0])):
+                    await self._stop({tp})
+                    break
+                self._take(tp, progress, part)
+                size, count = size + sum(map(weight, part)), count + len(part)
+                await asyncio.sleep(0)
+                async with self._moving:
+                    await self._flush_if_due()
+        if count:  # large records: fewer of them at a time
+            fitting = self._settings.flush_bytes * count // max(size, 1)
+            self._poll_records = max(1, min(self._settings.poll_records, fitting))
+
+    def _take(self, tp: TopicPartition, progress: Progress, found: Sequence[Any]) -> None:
+        end = self._assignment.limit(tp)
+        records = [
+            _record(record)
+            for record in found
+            if record.offset >= progress.next_offset and (end is None or record.offset < end)
+        ]
+        if records and tp not in self._assignment.done:
+            rows = self._batch.decide(records)
+            self._guard.see(rows)
+            self._waiting.add(tp, records, rows)
+            progress.moved(rows[-1])
+        if end is not None and found[-1].offset + 1 >= end:
+            self._assignment.finish(tp)
 
     def _due(self) -> bool:
         waiting = self._waiting
@@ -250,10 +273,13 @@ class IngestLoop:
         """Raises Unrecoverable(OFFSET_OUT_OF_RANGE) when all partitions of all members are stopped."""
         if not self._assignment.stopped or self._assignment.reading:
             return
+        known = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics}
+        if not all(known.values()):
+            return  # a topic is being made
         every = {
             partition_key(self._batch.cluster, topic, partition)
-            for topic in self._topics
-            for partition in self._consumer.partitions_for_topic(topic) or ()
+            for topic, partitions in known.items()
+            for partition in partitions
         }
         noted = await asyncio.to_thread(self._stops.keys)
         if every <= noted:
@@ -289,7 +315,7 @@ class IngestLoop:
 
     async def revoked(self) -> None:
         """Commit what is decided, or drop it; nothing more is taken meanwhile."""
-        self._assignment.reading = {}
+        self._assignment.release()
         async with self._moving:
             await self._drain()
             self._assignment.drop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -13,6 +15,7 @@ from producers.connection import KafkaConnection
 _METADATA_MS = 5_000
 """How soon new partitions, and topics deleted and made again, are noticed; aiokafka's own is 5 minutes."""
 _FETCH_BYTES = 32 * 1024 * 1024
+_LEAVE_SECONDS = 4.0
 
 
 def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> AIOKafkaConsumer:
@@ -32,6 +35,26 @@ def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> AIO
         metadata_max_age_ms=_METADATA_MS,
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
+
+
+async def start(consumer: AIOKafkaConsumer, stop: asyncio.Event) -> bool:
+    """Connect; False if told to stop meanwhile. Raises aiokafka's KafkaError."""
+    starting = asyncio.ensure_future(consumer.start())
+    told = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([starting, told], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        return False
+    starting.result()
+    return True
+
+
+async def leave(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group, as far as the broker answers in time."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(consumer.stop(), _LEAVE_SECONDS)
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]

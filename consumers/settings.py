@@ -30,7 +30,7 @@ class IngestSettings(_Part):
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes on this machine that share the work; each shows its metrics one port further."""
     group: str = "lorikeet-ingest"
-    """Kafka consumer group."""
+    """Kafka consumer group; `kafka.prefix` comes before it."""
     member_id: str | None = None
     """Static member: keeps its partitions over a restart within the session timeout."""
     flush_rows: Annotated[int, Field(ge=1)] = 5_000

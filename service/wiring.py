@@ -249,10 +249,10 @@ class Wiring:
         Raises NotReady(LEDGER_IN_USE) while the ledger is rebuilt.
         """
         self._held = share(ledger or self.ledger_place)
-        prefix, settings, name = self.settings.kafka.prefix, self.settings.ingest, ""
-        if ledger is not None:
-            name = digest_of(str(ledger.resolve()))[:8]
-            settings = settings.model_copy(update={"group": f"{settings.group}-{name}"})
+        prefix, settings = self.settings.kafka.prefix, self.settings.ingest
+        name = digest_of(str(ledger.resolve()))[:8] if ledger else ""
+        group = f"{prefix}{settings.group}" + (f"-{name}" if name else "")
+        settings = settings.model_copy(update={"group": group})
         return IngestLoop(
             self.kafka,
             input_topics(prefix),

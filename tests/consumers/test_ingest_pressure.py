@@ -81,7 +81,7 @@ def test_what_cannot_be_published_now_is_tried_again_and_never_overtaken(
         send_raw = loop._flusher._dead_letters._producer.send_raw
 
         async def fails_twice(records: Sequence[Raw]) -> None:
-            tries.append(len(DeltaLedgerReader(tmp_path).offsets()))
+            tries.append(len(list(DeltaLedgerReader(tmp_path).rows())))
             if len(tries) < 3:
                 raise NotReady(Code.PUBLISH_FAILED, "the broker is being moved")
             await send_raw(records)
