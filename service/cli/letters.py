@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,15 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from schemas.errors import Code, Unrecoverable
 from service.cli.options import (
     AsJson,
     Bootstrap,
     Config,
     Data,
+    ask,
+    counted,
     print_json,
-    print_table,
     quiet_kafka,
     settings_of,
+    size,
+    utc,
 )
 from service.cli.payloads import milliseconds, moment, plain, read, text_of, visible, write
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 _LETTERS = typer.Typer(help="Records that could not be read.", no_args_is_help=True)
 CodeOption = Annotated[
-    str | None, typer.Option("--code", help="Only those of an error code, e.g. E7006.")
+    str | None, typer.Option("--code", help="Dead letters of this error code only, e.g. E7006.")
 ]
 
 
@@ -73,26 +76,31 @@ class _Place:
 def list_letters(
     code: CodeOption = None,
     topic: Annotated[
-        str | None, typer.Option("--topic", help="Only those read from this topic.")
+        str | None,
+        typer.Option("--topic", help="Records of this topic only, with or without the prefix."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Only records since then, ISO 8601."),
+        typer.Option("--since", metavar="TIME", help="Records since then: RFC 3339 or a day."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="How many at most, the newest ones.")
+    ] = 50,
     config: Config = None,
     data: Data = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
     """Dead letters, newest last: when and where the record lay, and what was wrong with it."""
+    _require_code(code)
     after = 0 if since is None else milliseconds(since)
     place = _Place(settings_of(config, data, bootstrap))
+    prefix = place.settings.kafka.prefix
 
     def wanted(letter: Letter) -> bool:
         return (
             code in (None, letter.code)
-            and topic in (None, letter.topic)
+            and topic in (None, letter.topic, letter.topic.removeprefix(prefix))
             and letter.timestamp >= after
         )
 
@@ -100,18 +108,19 @@ def list_letters(
     if as_json:
         print_json([_facts(letter) for letter in found])
         return
-    rows = [
-        (f"{moment(x.timestamp):%Y-%m-%d %H:%M}", x.code, x.size, x.short_id, _brief(x))
-        for x in found
-    ]
-    print_table("Dead letters", ["record's time", "code", "bytes", "id", "why"], rows)
+    for x in found:
+        typer.echo(f"{utc(moment(x.timestamp))}  {x.code}  {size(x.size):>9}  {x.short_id}")
+        typer.echo(f"    {_brief(x)}")
+    if not found:
+        typer.echo("Dead letters: none")
 
 
 @_LETTERS.command(name="show")
 def show_letter(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints it.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the payload to a file, byte for byte.")
+        Path | None,
+        typer.Option("--out", help="Only write the payload to a new file, byte for byte."),
     ] = None,
     config: Config = None,
     data: Data = None,
@@ -126,11 +135,18 @@ def show_letter(
     key, value, headers = original(letter, place.objects)
     if out is not None:
         write(out, value or b"")
+        digest = hashlib.sha256(value or b"").hexdigest()
+        count = len(value or b"")
+        if as_json:
+            print_json({"id": letter.id, "file": str(out), "bytes": count, "sha256": digest})
+        else:
+            typer.echo(f"{out}: the payload of {letter.short_id}, {count:,} bytes")
+        return
     if as_json:
         pairs = [[name, plain(text)] for name, text in headers]
         print_json({**_facts(letter), "key": plain(key), "headers": pairs, "value": plain(value)})
         return
-    typer.echo(f"{letter.id}  {moment(letter.timestamp).isoformat()}")
+    typer.echo(f"{letter.id}  {utc(moment(letter.timestamp))}")
     for name, said in letter.said.items():
         typer.echo(f"{visible(name)}: {visible(said)}")
     typer.echo("\nThe record's own headers:" if headers else "\nThe record has no headers.")
@@ -147,11 +163,18 @@ def resend(
         list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` prints them.")
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All of --code.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every dead letter of the error code that --code names.")
+    ] = False,
     code: CodeOption = None,
     value: Annotated[
-        Path | None, typer.Option("--value", help="File with the mended payload, for one ID.")
+        Path | None,
+        typer.Option("--value", help="A file with the mended payload; for one ID only."),
     ] = None,
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="With --all: also those that would be dead letters again."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be sent.")
     ] = False,
@@ -166,14 +189,20 @@ def resend(
         raise typer.BadParameter("give either IDs, or --all with --code")
     if value is not None and len(ids or ()) != 1:
         raise typer.BadParameter("--value goes with one ID")
+    _require_code(code)
     mended = None if value is None else read(value)
     place = _Place(settings_of(config, data, bootstrap))
     found = asyncio.run(_ids(place, ids or (), code))
-    if len(found) > 1 and not (yes or dry_run):
-        if not sys.stdin.isatty():
-            raise typer.BadParameter(f"{len(found)} records: give --yes, or look with --dry-run")
-        typer.confirm(f"Put {len(found)} records back?", abort=True, err=True)
-    sent = asyncio.run(_resend(place, found, mended, dry_run=dry_run))
+    sent = asyncio.run(_resend(place, found, mended, dry_run=True))
+    again = [x for x in sent if x.problem is not None]
+    if every and not anyway:
+        sent = [x for x in sent if x.problem is None]
+    _warn(again, left_out=every and not anyway)
+    if not dry_run:
+        chosen = [x.id for x in sent]
+        question = f"Put {counted(len(chosen), 'record')} back?"
+        ask(question, yes=yes or len(chosen) <= 1, remedy="give --yes, or look with --dry-run")
+        sent = asyncio.run(_resend(place, chosen, mended, dry_run=False))
     if as_json:
         print_json([{name: getattr(x, name) for name in x.__slots__} for x in sent])
         return
@@ -200,18 +229,36 @@ async def _resend(
         await producer.stop()
 
 
+def _warn(again: Sequence[Sent], *, left_out: bool) -> None:
+    """Of what cannot be read as it is, on stderr."""
+    if not again:
+        return
+    what = "left out" if left_out else "to be sent"
+    more = "; --anyway sends them too" if left_out else ""
+    typer.echo(
+        f"{len(again):,} {what} would be dead letters again, such as {again[0].id}:"
+        f" {visible(again[0].problem or '')}{more}",
+        err=True,
+    )
+
+
 def _say(sent: Sequence[Sent], *, dry_run: bool) -> None:
     if dry_run:
-        rows = [(x.id, x.size, visible(x.problem or "it can be read")) for x in sent]
-        print_table("Would be sent", ["id", "bytes", "and then"], rows)
-        return
-    for topic, count in Counter(x.topic for x in sent).items():
-        typer.echo(f"{topic}: {count} put back")
-    dead = sum(x.problem is not None for x in sent)
-    if dead:
-        typer.echo(f"{dead} of them cannot be read as they are: they will be dead letters again")
+        for x in sent:
+            typer.echo(f"would be sent  {size(x.size):>9}  {x.id}")
+            typer.echo(f"    {visible(x.problem or 'it can be read')}")
+    else:
+        for topic, count in Counter(x.topic for x in sent).items():
+            typer.echo(f"{topic}: {count:,} put back")
     if not sent:
         typer.echo("Nothing to put back.")
+
+
+def _require_code(code: str | None) -> None:
+    """Raises Unrecoverable(BAD_OPTION) for a code that does not exist."""
+    if code is not None and code not in {one.number for one in Code}:
+        detail, remedy = f"--code {code}: there is no such error code", "see docs/errors.md"
+        raise Unrecoverable(Code.BAD_OPTION, detail, remedy=remedy)
 
 
 def _facts(letter: Letter) -> dict[str, Any]:
@@ -219,7 +266,7 @@ def _facts(letter: Letter) -> dict[str, Any]:
         "id": letter.id,
         "topic": letter.topic,
         "partition": letter.partition,
-        "time": moment(letter.timestamp).isoformat(),
+        "time": utc(moment(letter.timestamp)),
         "code": letter.code,
         "message": letter.message,
         "bytes": letter.size,
