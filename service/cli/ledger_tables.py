@@ -81,7 +81,8 @@ def _print_sum(reports: Sequence[PartitionReport]) -> None:
     names = ("accepted", "review", "rejected", "duplicate", "dead_letter")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
     received = sum(report.received for report in reports)
-    parts = " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sums.items())
+    words = {"dead_letter": "dead letters"}
+    parts = " + ".join(f"{count:,} {words.get(name, name)}" for name, count in sums.items())
     sign = "=" if received == sum(sums.values()) else "≠"
     typer.echo(f"{received:,} received {sign} {parts}")
     behind = sum(report.not_yet_read for report in reports)

@@ -19,6 +19,8 @@ import typer
 from schemas.errors import Code, Unrecoverable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from service.settings import Settings
     from service.wiring import Wiring
 
@@ -36,7 +38,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
-_PIPED_WIDTH = 160
+_PIPED_WIDTH, _WIDEST = 160, 10_000
 _NUMBER = re.compile(r"–|[\d,.]+( (B|[KMGT]iB|%))?")
 SHORT = 12
 """Characters of an id in tables; commands take any beginning that only one id has."""
@@ -155,17 +157,28 @@ def print_table(
     )
     cells = [[_cell(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
-        counted = all(_NUMBER.fullmatch(row[number]) for row in cells)
-        table.add_column(
-            column,
-            overflow="fold",
-            no_wrap=counted or column in whole,
-            justify="right" if counted else "left",
-        )
+        _add_column(table, column, [row[number] for row in cells], whole=column in whole)
     for row in cells:
         table.add_row(*row)
-    console.width = max(console.width, Measurement.get(console, console.options, table).minimum)
+    unbound = console.options.update(width=_WIDEST)
+    console.width = max(console.width, Measurement.get(console, unbound, table).minimum)
     console.print(table)
+    console.print()
+
+
+def _add_column(table: Table, name: str, cells: Sequence[str], *, whole: bool) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    numbers = all(_NUMBER.fullmatch(cell) for cell in cells)
+    heading = name.replace(" ", "\n") if numbers and "\n" not in name else name
+    kept = numbers or whole
+    table.add_column(
+        heading,
+        overflow="fold",
+        no_wrap=kept,
+        min_width=max(map(cell_len, [*heading.split("\n"), *cells])) if kept else None,
+        justify="right" if numbers else "left",
+    )
 
 
 def _cell(value: Any) -> str:

@@ -120,6 +120,22 @@ async def as_relay(bob: KafkaConnection, prefix: str) -> None:
         await producer.stop()
 
 
+async def as_person(bob: KafkaConnection, prefix: str, folder: Path) -> int:
+    """What `lorikeet dead-letters` and `lorikeet ledger verify` ask of Kafka; letters put back."""
+    box, producer = LetterBox(bob, prefix), KafkaProducer(bob)
+    letters = await box.newest(lambda _: True, 10)
+    try:
+        resend = Resend(box, producer, lambda: ObjectFolder(folder.as_uri()), Limits())
+        sent = await resend([letter.id for letter in letters])
+    finally:
+        await producer.stop()
+    scope = Scope(input_topics(prefix), f"{prefix}lorikeet.dead-letter")
+    async with LogReader(bob) as log:
+        verify = VerifyLedger(folder / "ledger", DeltaLedgerReader(folder / "ledger"), "c")
+        assert sum(report.not_yet_read for report in await verify(log, scope)) > 0
+    return len(sent)
+
+
 @pytest.mark.kafka
 def test_the_documented_acls_are_needed_and_enough(secured: SecuredBroker, tmp_path: Path) -> None:
     root, prefix = KafkaConnection(secured.bootstrap), f"t{uuid.uuid4().hex[:8]}."
@@ -142,6 +158,12 @@ def test_the_documented_acls_are_needed_and_enough(secured: SecuredBroker, tmp_p
         await as_ingest(bob, prefix)
         await grant(root, prefix, "control")
         await as_relay(bob, prefix)
+        with pytest.raises(Unrecoverable) as caught:
+            await as_person(bob, prefix, tmp_path)
+        assert caught.value.code is Code.ACCESS_DENIED
+        for command in ("ledger verify", "dead-letters list, show", "dead-letters resend"):
+            await grant(root, prefix, command)
+        assert await as_person(bob, prefix, tmp_path) == 0
         assert await wake(bob, root, prefix, tmp_path) == f"{prefix}feedback.received"
 
     asyncio.run(asyncio.wait_for(run(), 120))

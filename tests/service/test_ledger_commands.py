@@ -198,4 +198,4 @@ def test_rebuild_and_accept_gap(installed: Path, broker: str, prefix: str) -> No
     writer.append([], {TopicPartition(topic, 0): 99})
     assert Code.LEDGER_MISMATCH.number in ledger(installed, "verify", code=2)
     assert said(installed, "accept-gap", "execution.completed", *gap[2:])["made_anew"]
-    assert f"Gap {topic}[0], " in ledger(installed, "stats")
+    assert f"Gap {topic}[0]#1, 0 to 0: x" in ledger(installed, "stats")
