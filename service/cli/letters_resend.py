@@ -35,7 +35,7 @@ def add_to(letters: typer.Typer) -> None:
 
 def resend(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` prints them.")
+        list[str] | None, typer.Argument(metavar="ID", help="As `list` prints them.")
     ] = None,
     *,
     every: Annotated[
