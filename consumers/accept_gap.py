@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from consumers.log_walk import Bounds, LogReader
+from consumers.log_walk import LogEnds, LogReader
 from consumers.verify_ledger import newest_incarnation
 from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition, partition_key
@@ -24,7 +24,7 @@ class Outside:
     tp: TopicPartition
     key: str
     stored: int
-    bounds: Bounds
+    bounds: LogEnds
     made_anew: bool
 
     @property

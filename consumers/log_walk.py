@@ -61,7 +61,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class LogEnds:
     """A partition's first offset, and the next one: as read_committed sees it, and of all records."""
 
     first: int
@@ -101,9 +101,9 @@ class LogReader:
             raise Unrecoverable(Code.NO_TOPIC, topic)
         return [TopicPartition(topic, number) for number in sorted(known)]
 
-    async def bounds(self, tp: TopicPartition) -> Bounds:
+    async def bounds(self, tp: TopicPartition) -> LogEnds:
         """Where a partition begins and ends now."""
-        return Bounds(
+        return LogEnds(
             await self._offset(tp, _EARLIEST, _COMMITTED),
             await self._offset(tp, _LATEST, _COMMITTED),
             await self._offset(tp, _LATEST, _UNCOMMITTED),

@@ -17,7 +17,7 @@ import numpy as np
 
 from consumers.dead_letter_index import DeadLetterIndex
 from consumers.dead_letters import DeadLetters
-from consumers.log_walk import Bounds, LogReader
+from consumers.log_walk import LogEnds, LogReader
 from consumers.verify_ledger import Progress, newest_incarnation
 from operations.ingest_batch import IngestBatch
 from schemas.errors import Code, NotReady, Unrecoverable
@@ -102,7 +102,7 @@ class RebuildLedger:
         return Rebuilt(Scan(self._ledger).count(), lost, before)
 
     def _look(
-        self, bounds: Mapping[TopicPartition, Bounds], *, accept_loss: bool
+        self, bounds: Mapping[TopicPartition, LogEnds], *, accept_loss: bool
     ) -> dict[TopicPartition, int]:
         """Each partition's incarnation; refuses at once where rows are known to be lost."""
         try:
@@ -135,7 +135,7 @@ class RebuildLedger:
     async def _build(
         self,
         log: LogReader,
-        bounds: Mapping[TopicPartition, Bounds],
+        bounds: Mapping[TopicPartition, LogEnds],
         numbers: Mapping[TopicPartition, int],
         say: Progress,
         fault: Step,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from consumers.dead_letter_index import DeadLetterIndex
-from consumers.log_walk import Bounds, Kind, Span
+from consumers.log_walk import Kind, LogEnds, Span
 from schemas.digests import sha256_hex
 from schemas.records import Record, TopicPartition
 from schemas.rows import Disposition
@@ -107,7 +107,7 @@ class Reconciliation:
     """Takes a partition's spans in order; `report` holds the sums so far."""
 
     def __init__(
-        self, tp: TopicPartition, incarnation: int, bounds: Bounds, next_offset: int | None
+        self, tp: TopicPartition, incarnation: int, bounds: LogEnds, next_offset: int | None
     ) -> None:
         self.report = PartitionReport(*tp, incarnation, bounds.first, bounds.stable, next_offset)
         self._next = next_offset or 0

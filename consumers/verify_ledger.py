@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.dead_letter_index import DeadLetterIndex
-from consumers.log_walk import Bounds, LogReader
+from consumers.log_walk import LogEnds, LogReader
 from consumers.reconcile import PartitionReport, Reconciliation
+from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition, partition_key
 from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.gaps import Gap
@@ -56,16 +57,16 @@ class VerifyLedger:
         letters = await self._letters(log, scope, bounds, say)
         return [await self._partition(log, tp, bounds[tp], offsets, letters, say) for tp in bounds]
 
-    async def _bounds(self, log: LogReader, scope: Scope) -> dict[TopicPartition, Bounds]:
+    async def _bounds(self, log: LogReader, scope: Scope) -> dict[TopicPartition, LogEnds]:
         known = [tp for topic in scope.topics for tp in await log.partitions(topic)]
-        return {
-            tp: await log.bounds(tp)
-            for tp in known
-            if scope.partition is None or tp.partition == scope.partition
-        }
+        meant = [tp for tp in known if scope.partition in (None, tp.partition)]
+        if not meant:
+            detail = f"{', '.join(scope.topics)} has no partition {scope.partition}"
+            raise Unrecoverable(Code.NO_TOPIC, detail, remedy="name one that it has")
+        return {tp: await log.bounds(tp) for tp in meant}
 
     async def _letters(
-        self, log: LogReader, scope: Scope, known: Mapping[TopicPartition, Bounds], say: Progress
+        self, log: LogReader, scope: Scope, known: Mapping[TopicPartition, LogEnds], say: Progress
     ) -> DeadLetterIndex:
         mine = [await log.bounds(tp) for tp in await log.partitions(scope.dead_letter_topic)]
         self._total = sum(one.stable - one.first for one in [*known.values(), *mine])
@@ -79,7 +80,7 @@ class VerifyLedger:
         self,
         log: LogReader,
         tp: TopicPartition,
-        bounds: Bounds,
+        bounds: LogEnds,
         offsets: Mapping[str, int],
         letters: DeadLetterIndex,
         say: Progress,

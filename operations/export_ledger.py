@@ -90,8 +90,10 @@ class ExportLedger:
 def _columns(asked: Sequence[str] | None) -> Sequence[str]:
     unknown = [name for name in asked or () if name not in _ALL]
     if unknown:
-        near = " or ".join(get_close_matches(unknown[0], _ALL)) or "their names: docs/ledger.md"
-        raise Unrecoverable(Code.BAD_OPTION, f"no column {unknown[0]!r}", remedy=near)
+        near = " or ".join(get_close_matches(unknown[0], _ALL))
+        meant = f"do you mean {near}? " if near else ""
+        remedy = f"{meant}there are {', '.join(_ALL)}"
+        raise Unrecoverable(Code.BAD_OPTION, f"no column {unknown[0]!r}", remedy=remedy)
     return asked or _ALL
 
 
@@ -99,6 +101,8 @@ def _require_empty(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         full = any(folder.iterdir())
+    except FileExistsError:
+        raise Unrecoverable(Code.FOREIGN_FOLDER, f"{folder} is a file") from None
     except OSError as error:
         raise Unrecoverable(Code.UNWRITABLE, f"{folder}: {error.strerror}") from error
     if full:

@@ -101,6 +101,6 @@ def _time(milliseconds: list[int]) -> str | None:
     if not milliseconds:
         return None
     try:
-        return datetime.fromtimestamp(milliseconds[0] / 1000, UTC).isoformat(timespec="seconds")
+        return f"{datetime.fromtimestamp(milliseconds[0] / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
     except (ValueError, OverflowError, OSError):
         return str(milliseconds[0])

@@ -7,6 +7,9 @@ is down. Here one connection to each address is made by the same code and the er
 from __future__ import annotations
 
 import asyncio
+import errno
+import re
+import socket
 import ssl
 from typing import Any
 
@@ -27,6 +30,7 @@ from producers.connection import KafkaConnection
 from schemas.errors import Code, NotReady, Unrecoverable
 
 _TIMEOUT_MS = 5_000
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 _DENIED = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -51,7 +55,7 @@ async def diagnose(
     else NotReady(NO_BROKER).
     """
     if isinstance(error, _DENIED):
-        return Unrecoverable(Code.ACCESS_DENIED, f"{doing}: {error!r}")
+        return Unrecoverable(Code.ACCESS_DENIED, f"{doing}: {_plain(error)}")
     options = {**connection.options(), "request_timeout_ms": _TIMEOUT_MS}
     del options["bootstrap_servers"]
     met: list[Trouble] = []
@@ -63,7 +67,9 @@ async def diagnose(
         met.append(found)
     lasting = [trouble for trouble in met if isinstance(trouble, Unrecoverable)]
     known = [*lasting, *met]
-    return known[0] if known else NotReady(Code.NO_BROKER, f"{connection}: {doing}: {error!r}")
+    return (
+        known[0] if known else NotReady(Code.NO_BROKER, f"{connection}: {doing}: {_plain(error)}")
+    )
 
 
 async def _bootstrap(
@@ -101,8 +107,24 @@ def _explain(address: str, error: Exception, *, answered: bool) -> Trouble:
     if _speaks_tls(cause):
         remedy = "set kafka.security.protocol to SSL or SASL_SSL, or mend the port"
         return Unrecoverable(Code.TLS_FAILED, f"{address}: its listener wants TLS", remedy=remedy)
-    hint = "it closed the connection; does it want SASL? " if answered else ""
-    return NotReady(Code.NO_BROKER, f"{address}: {hint}{cause!r}")
+    if answered:
+        return NotReady(Code.NO_BROKER, f"{address}: it closed the connection; does it want SASL?")
+    return NotReady(Code.NO_BROKER, f"{address}: {_plain(cause)}")
+
+
+def _plain(error: BaseException) -> str:
+    """What a failed connection met, in words."""
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    if isinstance(error, (ConnectionResetError, asyncio.IncompleteReadError, ssl.SSLError)):
+        return "it closed the connection; does kafka.security.protocol fit this port?"
+    if isinstance(error, (TimeoutError, asyncio.CancelledError)):
+        return "no answer"
+    numbers = {error.errno} if isinstance(error, OSError) else set()
+    numbers |= {int(found) for found in _ERRNO.findall(str(error))}  # one name, several addresses
+    if errno.ECONNREFUSED in numbers:
+        return "refused"
+    return str(error) or type(error).__name__
 
 
 def _tls(address: str, error: ssl.SSLError) -> Unrecoverable:
@@ -113,7 +135,9 @@ def _tls(address: str, error: ssl.SSLError) -> Unrecoverable:
         if error.verify_code in _EXPIRED:
             remedy = "renew the broker's certificate"
         elif error.verify_code in _OTHER_NAMES:
-            remedy = "connect by a name in the certificate, or set kafka.security.check_hostname"
+            remedy = (
+                "connect by a name in the certificate, or set kafka.security.check_hostname: false"
+            )
     return Unrecoverable(Code.TLS_FAILED, f"{address}: {why}", remedy=remedy)
 
 

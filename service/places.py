@@ -28,7 +28,7 @@ class Places:
     data: Path
 
     def check(self) -> None:
-        """Raises Unrecoverable(UNWRITABLE or DISK_FULL) if nothing can be kept here."""
+        """Raises Unrecoverable(UNWRITABLE, FOREIGN_FOLDER or DISK_FULL) if nothing can be kept here."""
         try:
             self.data.mkdir(parents=True, exist_ok=True)
             trial = self.data / f".writable-{os.getpid()}"
@@ -36,6 +36,8 @@ class Places:
             trial.unlink()
         except ValueError as error:
             raise Unrecoverable(Code.UNWRITABLE, f"{str(self.data)!r}: {error}") from error
+        except FileExistsError:
+            raise Unrecoverable(Code.FOREIGN_FOLDER, f"{self.data} is a file") from None
         except OSError as error:
             full = error.errno == 28  # noqa: PLR2004 - ENOSPC
             code = Code.DISK_FULL if full else Code.UNWRITABLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ SUPERVISED = "LORIKEET_SUPERVISED"
 """Set for children: they exit with 75 (EX_TEMPFAIL) for what may work later, with 2 for the rest."""
 _FINAL = {2: Unrecoverable, 3: Halted}
 """Exit codes after which starting again is wrong, and what they are in the parent."""
+_ERROR_LINE = re.compile(r"lorikeet: (?P<number>E\d{4}) (?P<text>.*)")
 _STOP_SECONDS = 10.0
 _HEALTHY_SECONDS = 30.0
 _LONGEST_WAIT = 30.0
@@ -124,8 +126,7 @@ class Supervisor:
         code = child.process.returncode
         last = _last_line(self._logs / f"{child.name}.log")
         if code in _FINAL:
-            what = f"{child.name}: {last}"
-            raise _FINAL[code](Code.CHILD_DIES, what, remedy="mend that first")
+            raise _last_words(code, child.name, last)
         wait = child.backoff.failed(now)
         log.warning("child.died", name=child.name, code=code, restart_in=wait, said=last)
         child.process = None
@@ -183,6 +184,16 @@ def _end(child: Child, seconds: float) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(child.process.pid, signal.SIGKILL)
         child.process.wait()
+
+
+def _last_words(code: int, name: str, line: str) -> Unrecoverable:
+    """The error that a child named in its last line, as the parent's own."""
+    said = _ERROR_LINE.fullmatch(line)
+    known = {one.number: one for one in Code}.get(said["number"]) if said else None
+    if said is None or known is None:
+        return _FINAL[code](Code.CHILD_DIES, f"{name}: {line}", remedy="mend that first")
+    what, _, remedy = said["text"].removeprefix(known.meaning).removeprefix(": ").rpartition("; ")
+    return _FINAL[code](known, what, remedy=remedy)
 
 
 def _last_line(path: Path) -> str:

@@ -37,9 +37,11 @@ def show(
 
 
 @_CONFIG.command(name="check")
-def check(config: Config = None, as_json: AsJson = False) -> None:
+def check(
+    config: Config = None, data: Data = None, bootstrap: Bootstrap = None, as_json: AsJson = False
+) -> None:
     """Say whether the settings can be used."""
-    settings = settings_of(config)
+    settings = settings_of(config, data, bootstrap)
     if as_json:
         print_json({"models": [f"{model.tenant}/{model.name}" for model in settings.models]})
         return

@@ -12,7 +12,9 @@ import typer
 
 from service.cli.options import AsJson, Bootstrap, Config, print_json, quiet_kafka, settings_of
 
-_DEV = typer.Typer(help="For development.", no_args_is_help=True)
+_DEV = typer.Typer(
+    help="An embedded broker; and the topics, for production too.", no_args_is_help=True
+)
 
 
 def add_to(app: typer.Typer) -> None:

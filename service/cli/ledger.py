@@ -20,16 +20,20 @@ from service.cli.options import (
     quiet_kafka,
     wiring_of,
 )
+from service.cli.partitions import input_topic
 
 if TYPE_CHECKING:
     from consumers.reconcile import PartitionReport
     from service.wiring import Wiring
 
+_OFFENCES = {"gap": "in a gap", "beyond": "beyond the log's end"}
 _LEDGER = typer.Typer(help="The table of all records read.", no_args_is_help=True)
 TopicOption = Annotated[
     str | None, typer.Option("--topic", help="This input topic only, with or without the prefix.")
 ]
-PartitionOption = Annotated[int | None, typer.Option("--partition", min=0, help="This one only.")]
+PartitionOption = Annotated[
+    int | None, typer.Option("--partition", min=0, help="This partition only.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,6 +67,8 @@ def verify(
     else:
         print_reports(reports)
     _judge(reports, strict=strict)
+    if not as_json:
+        typer.echo("The ledger agrees with Kafka.")
 
 
 async def _verify(
@@ -85,13 +91,8 @@ async def _verify(
 def _topics(prefix: str, topic: str | None) -> list[str]:
     """The input topics that are meant. Raises Unrecoverable(NO_TOPIC)."""
     from consumers.kafka import input_topics  # noqa: PLC0415
-    from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
 
-    known = input_topics(prefix)
-    meant = [name for name in known if topic in (None, name, name.removeprefix(prefix))]
-    if not meant:
-        raise Unrecoverable(Code.NO_TOPIC, f"{topic} is no input topic: {', '.join(known)}")
-    return meant
+    return input_topics(prefix) if topic is None else [input_topic(prefix, topic)]
 
 
 def _judge(reports: Sequence[PartitionReport], *, strict: bool) -> None:
@@ -101,7 +102,7 @@ def _judge(reports: Sequence[PartitionReport], *, strict: bool) -> None:
     found = [_offence(report, what) for report in reports for what in report.offences]
     behind = sum(report.not_yet_read for report in reports)
     if strict and behind:
-        found.append(f"{behind} not yet read")
+        found.append(f"{behind:,} not yet read")
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""  # noqa: PLR2004 - one line
         raise Unrecoverable(Code.LEDGER_MISMATCH, f"{'; '.join(found[:3])}{more}")
@@ -109,4 +110,5 @@ def _judge(reports: Sequence[PartitionReport], *, strict: bool) -> None:
 
 def _offence(report: PartitionReport, what: str) -> str:
     one = report.offences[what]
-    return f"{one.count} {what}, such as {report.topic}[{report.partition}]@{one.first[0]}"
+    words = _OFFENCES.get(what, what)
+    return f"{one.count:,} {words}, such as {report.topic}[{report.partition}]@{one.first[0]}"

@@ -17,13 +17,16 @@ from service.cli.options import (
     AsJson,
     Config,
     Data,
+    counted,
     percent,
     print_json,
     print_table,
     progress,
     size,
+    utc,
     wiring_of,
 )
+from service.cli.partitions import partition_of
 
 _DAYS = 7
 _POLL_SECONDS = 0.5
@@ -51,28 +54,29 @@ def stats(config: Config = None, data: Data = None, as_json: AsJson = False) -> 
         return
     names = [str(name) for name in Disposition]
     rows = [(name, *(counts[one] for one in names)) for name, counts in found["topics"].items()]
-    print_table("Rows", ["topic", *_short(names)], rows)
+    print_table("Rows", ["topic", *_headings(names)], rows, whole=["topic"])
     days = [(d["day"], d["rows"], d["files"], size(d["bytes"])) for d in found["days"][:_DAYS]]
     print_table("Days of ingest", ["day (UTC)", "rows", "files", "size"], days)
     for line in _lines(found):
         typer.echo(line)
 
 
-def _short(names: Iterable[str]) -> list[str]:
-    return [{"duplicate": "dupl.", "dead_letter": "dead"}.get(name, name) for name in names]
+def _headings(names: Iterable[str]) -> list[str]:
+    return [name.replace("_letter", "\nletters") for name in names]
 
 
 def _lines(found: Mapping[str, Any]) -> Iterable[str]:
-    yield f"{found['rows']:,} rows, dead letters {percent(found['dead_letter_share'])}"
+    yield f"{counted(found['rows'], 'row')}, dead letters {percent(found['dead_letter_share'])}"
     if found["rows"]:
         yield f"Records from {found['oldest_record']} to {found['newest_record']}"
     for gap in found["gaps"]:
-        yield f"Gap {gap['key']}, {gap['start']} to {gap['end']}: {gap['note'].get('reason')}"
+        where = f"{partition_of(gap['key'])}, {gap['start']} to {gap['end']}"
+        yield f"Gap {where}: {gap['note'].get('reason')}"
     more = len(found["days"]) - _DAYS
     if more > 0:
-        yield f"{more} earlier days of ingest"
+        yield f"{counted(more, 'earlier day')} of ingest"
     yield (
-        f"{found['files']:,} files ({found['small_files']:,} small), {size(found['bytes'])}; "
+        f"{counted(found['files'], 'file')} ({found['small_files']:,} small), {size(found['bytes'])}; "
         f"version {found['version']:,}, {found['log_entries']:,} log entries"
     )
 
@@ -81,7 +85,9 @@ def tail(
     count: Annotated[int, typer.Option("-n", min=0, help="How many rows.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
     topic: _Topic = None,
-    disposition: Annotated[Disposition | None, typer.Option(help="Of this one only.")] = None,
+    disposition: Annotated[
+        Disposition | None, typer.Option(help="Rows of this disposition only.")
+    ] = None,
     content: Annotated[
         bool, typer.Option("--content", help="The content too, as it was redacted.")
     ] = False,
@@ -103,6 +109,8 @@ def tail(
     )
     rows, version = operation.newest(count)
     _print_rows(rows, as_json=as_json)
+    if not (rows or follow or as_json):
+        typer.echo("no rows")
     try:
         while follow:
             time.sleep(_POLL_SECONDS)
@@ -136,7 +144,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _when(milliseconds: int) -> str:
     try:
-        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return utc(datetime.fromtimestamp(milliseconds / 1000, UTC))
     except (ValueError, OverflowError, OSError):  # producers may set any timestamp
         return str(milliseconds)
 
@@ -147,11 +155,14 @@ def export(
     format: Annotated[str, typer.Option(help="parquet, jsonl or csv.")] = "parquet",  # noqa: A002
     since: _Moment = None,
     until: _Moment = None,
-    disposition: Annotated[list[Disposition] | None, typer.Option(help="May be repeated.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Of this one only.")] = None,
+    disposition: Annotated[
+        list[Disposition] | None,
+        typer.Option(help="Rows of this disposition only; may be repeated."),
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Rows of this tenant only.")] = None,
     topic: _Topic = None,
     columns: Annotated[
-        str | None, typer.Option(help="Names joined by commas; all of them.")
+        str | None, typer.Option(help="Names joined by commas (default: all columns).")
     ] = None,
     config: Config = None,
     data: Data = None,
@@ -178,7 +189,7 @@ def export(
         print_json(done)
         return
     whole = sum(file["bytes"] for file in done["files"])
-    typer.echo(f"{done['rows']:,} rows, {size(whole)} in {folder}")
+    typer.echo(f"{counted(done['rows'], 'row')}, {size(whole)} in {folder}")
 
 
 def _format(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,8 @@ from service.cli.options import (
     Config,
     Data,
     actor,
+    ask,
+    counted,
     print_json,
     print_table,
     progress,
@@ -22,6 +23,7 @@ from service.cli.options import (
     size,
     wiring_of,
 )
+from service.cli.partitions import input_topic
 
 if TYPE_CHECKING:
     from consumers.accept_gap import AcceptGap, Outside
@@ -62,7 +64,7 @@ def rebuild(
     quiet_kafka()
     wiring = wiring_of(config, data, bootstrap)
     _require_folder(wiring)
-    _ask(f"Build {wiring.settings.places.ledger} anew from {wiring.kafka}?", yes=yes)
+    ask(f"Build {wiring.settings.places.ledger} anew from {wiring.kafka}?", yes=yes)
     done = asyncio.run(_rebuild(wiring, accept_loss=accept_loss))
     if as_json:
         print_json({"rows": done.rows, "lost": done.lost, "before": str(done.before)})
@@ -109,8 +111,8 @@ async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
 
 
 def accept_gap(
-    topic: Annotated[str, typer.Argument(help="The topic's name, with its prefix.")],
-    partition: Annotated[int, typer.Argument(min=0)],
+    topic: Annotated[str, typer.Argument(help="The input topic, with or without the prefix.")],
+    partition: Annotated[int, typer.Argument(min=0, help="The partition's number.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
     yes: _Yes = False,
     config: Config = None,
@@ -123,10 +125,11 @@ def accept_gap(
 
     quiet_kafka()
     wiring = wiring_of(config, data, bootstrap)
+    topic = input_topic(wiring.settings.kafka.prefix, topic)
     found, operation = asyncio.run(_look(wiring, topic, partition))
     if not as_json:
         _show(found)
-    _ask(f"Read on from {found.bounds.first}?", yes=yes)
+    ask(f"Read on from {found.bounds.first}?", yes=yes)
     with share(wiring.ledger_place):
         operation.accept(found, actor=actor(), reason=reason)
     if as_json:
@@ -157,6 +160,10 @@ def compact(config: Config = None, data: Data = None, as_json: AsJson = False) -
     found = {"before": _files(before), "after": _files(after)}
     if as_json:
         print_json(found)
+        return
+    if found["before"]["files"] == found["after"]["files"]:
+        files = counted(found["after"]["files"], "data file")
+        typer.echo(f"{files}, {size(found['after']['bytes'])}: nothing worth merging yet")
         return
     rows = [(name, f["files"], size(f["bytes"]), f["version"]) for name, f in found.items()]
     print_table("Data files", ["", "files", "size", "version"], rows)
@@ -194,12 +201,3 @@ def _show(found: Outside) -> None:
         typer.echo("The topic was made anew: what the old one still held is lost for ever.")
     else:
         typer.echo(f"{found.lost:,} offsets expired before they were read: lost for ever.")
-
-
-def _ask(question: str, *, yes: bool) -> None:
-    """Raises typer.Abort for a no, Unrecoverable(BAD_OPTION) where nobody can be asked."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Unrecoverable(Code.BAD_OPTION, "nobody can be asked", remedy="give --yes")
-    typer.confirm(question, abort=True)

@@ -14,31 +14,30 @@ if TYPE_CHECKING:
     from consumers.reconcile import PartitionReport
 
 _RECORDS = {
-    "first": "first",
-    "end": "end",
     "received": "received",
     "accepted": "accepted",
     "review": "review",
     "rejected": "rejected",
-    "duplicate": "dupl.",
-    "dead_letter": "dead",
+    "duplicate": "duplicate",
+    "dead_letter": "dead\nletters",
 }
+_LOG = {"first": "first", "end": "end"}
 _OTHERS = {
     "markers": "markers",
     "aborted": "aborted",
     "compacted": "compacted",
-    "expired_with_row": "expired, row",
-    "expired_without_row": "expired, no row",
-    "expired_in_gap": "expired, gap",
-    "in_gap": "left out",
+    "expired_with_row": "expired,\nrow",
+    "expired_without_row": "expired,\nno row",
+    "expired_in_gap": "expired,\ngap",
+    "in_gap": "left\nout",
     "retired": "retired",
-    "not_yet_read": "not yet read",
-    "letters_expired": "letters expired",
+    "not_yet_read": "not yet\nread",
+    "letters_expired": "letters\nexpired",
 }
 
 
 def print_reports(reports: Sequence[PartitionReport]) -> None:
-    """Two tables a topic: what its records became, and the offsets that hold none."""
+    """Two tables a topic: what its records became, and its log with the offsets that hold none."""
     from consumers.reconcile import OFFENCES  # noqa: PLC0415
 
     for topic, group in groupby(reports, key=lambda report: report.topic):
@@ -48,8 +47,7 @@ def print_reports(reports: Sequence[PartitionReport]) -> None:
             continue
         _table(topic, _RECORDS, known)
         others = {name: title for name, title in _OTHERS.items() if _any(known, name)}
-        if others:
-            _table("Other offsets", others, known)
+        _table("Offsets of the log", {**_LOG, **others}, known)
         for what in OFFENCES:
             for report in known:
                 _print_offence(report, what, OFFENCES[what])
@@ -76,14 +74,15 @@ def _print_offence(report: PartitionReport, what: str, meaning: str) -> None:
         one = report.offences[what]
         places = ", ".join(f"@{offset}" for offset in one.first)
         more = ", …" if one.count > len(one.first) else ""
-        typer.echo(f"{report.topic}[{report.partition}]: {one.count} {meaning}: {places}{more}")
+        typer.echo(f"{report.topic}[{report.partition}]: {one.count:,} {meaning}: {places}{more}")
 
 
 def _print_sum(reports: Sequence[PartitionReport]) -> None:
     names = ("accepted", "review", "rejected", "duplicate", "dead_letter")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
     received = sum(report.received for report in reports)
-    parts = " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sums.items())
+    words = {"dead_letter": "dead letters"}
+    parts = " + ".join(f"{count:,} {words.get(name, name)}" for name, count in sums.items())
     sign = "=" if received == sum(sums.values()) else "≠"
     typer.echo(f"{received:,} received {sign} {parts}")
     behind = sum(report.not_yet_read for report in reports)

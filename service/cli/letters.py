@@ -4,95 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
-from collections import Counter
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli import letters_resend
+from service.cli.letter_place import CodeOption, LetterPlace, require_code
 from service.cli.options import (
     AsJson,
     Bootstrap,
     Config,
     Data,
     print_json,
-    print_table,
-    quiet_kafka,
     settings_of,
+    size,
+    utc,
 )
-from service.cli.payloads import milliseconds, moment, plain, read, text_of, visible, write
+from service.cli.payloads import milliseconds, moment, plain, text_of, visible, write
 
 if TYPE_CHECKING:
-    from consumers.letter_box import LetterBox
-    from consumers.resend import Sent
-    from producers.connection import KafkaConnection
     from schemas.letters import Letter
-    from service.settings import Settings
-    from stores.artifacts.objects import ObjectFolder
 
 _LETTERS = typer.Typer(help="Records that could not be read.", no_args_is_help=True)
-CodeOption = Annotated[
-    str | None, typer.Option("--code", help="Only those of an error code, e.g. E7006.")
-]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    letters_resend.add_to(_LETTERS)
     app.add_typer(_LETTERS, name="dead-letters")
-
-
-class _Place:
-    """What the commands need of an installation; folders are opened when something lies there."""
-
-    def __init__(self, settings: Settings) -> None:
-        quiet_kafka()
-        self.settings = settings
-
-    @cached_property
-    def box(self) -> LetterBox:
-        from consumers.letter_box import LetterBox  # noqa: PLC0415
-
-        return LetterBox(self.connection, self.settings.kafka.prefix)
-
-    @cached_property
-    def connection(self) -> KafkaConnection:
-        from producers.connection import KafkaConnection  # noqa: PLC0415
-
-        return KafkaConnection.of(self.settings.kafka)
-
-    def objects(self) -> ObjectFolder:
-        from stores.artifacts.objects import ObjectFolder  # noqa: PLC0415
-
-        return ObjectFolder(self.settings.places.objects)
 
 
 @_LETTERS.command(name="list")
 def list_letters(
     code: CodeOption = None,
     topic: Annotated[
-        str | None, typer.Option("--topic", help="Only those read from this topic.")
+        str | None,
+        typer.Option("--topic", help="Records of this topic only, with or without the prefix."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Only records since then, ISO 8601."),
+        typer.Option("--since", metavar="TIME", help="Records since then: RFC 3339 or a day."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="How many at most, the newest ones.")
+    ] = 50,
     config: Config = None,
     data: Data = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
     """Dead letters, newest last: when and where the record lay, and what was wrong with it."""
+    require_code(code)
     after = 0 if since is None else milliseconds(since)
-    place = _Place(settings_of(config, data, bootstrap))
+    place = LetterPlace(settings_of(config, data, bootstrap))
+    prefix = place.settings.kafka.prefix
 
     def wanted(letter: Letter) -> bool:
         return (
             code in (None, letter.code)
-            and topic in (None, letter.topic)
+            and topic in (None, letter.topic, letter.topic.removeprefix(prefix))
             and letter.timestamp >= after
         )
 
@@ -100,18 +71,19 @@ def list_letters(
     if as_json:
         print_json([_facts(letter) for letter in found])
         return
-    rows = [
-        (f"{moment(x.timestamp):%Y-%m-%d %H:%M}", x.code, x.size, x.short_id, _brief(x))
-        for x in found
-    ]
-    print_table("Dead letters", ["record's time", "code", "bytes", "id", "why"], rows)
+    for x in found:
+        typer.echo(f"{utc(moment(x.timestamp))}  {x.code}  {size(x.size):>9}  {x.short_id}")
+        typer.echo(f"    {_brief(x)}")
+    if not found:
+        typer.echo("Dead letters: none")
 
 
 @_LETTERS.command(name="show")
 def show_letter(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints it.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the payload to a file, byte for byte.")
+        Path | None,
+        typer.Option("--out", help="Only write the payload to a new file, byte for byte."),
     ] = None,
     config: Config = None,
     data: Data = None,
@@ -121,16 +93,23 @@ def show_letter(
     """One letter: its headers, its key and its payload, wherever it lies."""
     from consumers.dead_letters import original  # noqa: PLC0415
 
-    place = _Place(settings_of(config, data, bootstrap))
+    place = LetterPlace(settings_of(config, data, bootstrap))
     (letter,) = asyncio.run(place.box.named([letter_id]))
     key, value, headers = original(letter, place.objects)
     if out is not None:
         write(out, value or b"")
+        digest = hashlib.sha256(value or b"").hexdigest()
+        count = len(value or b"")
+        if as_json:
+            print_json({"id": letter.id, "file": str(out), "bytes": count, "sha256": digest})
+        else:
+            typer.echo(f"{out}: the payload of {letter.short_id}, {count:,} bytes")
+        return
     if as_json:
         pairs = [[name, plain(text)] for name, text in headers]
         print_json({**_facts(letter), "key": plain(key), "headers": pairs, "value": plain(value)})
         return
-    typer.echo(f"{letter.id}  {moment(letter.timestamp).isoformat()}")
+    typer.echo(f"{letter.id}  {utc(moment(letter.timestamp))}")
     for name, said in letter.said.items():
         typer.echo(f"{visible(name)}: {visible(said)}")
     typer.echo("\nThe record's own headers:" if headers else "\nThe record has no headers.")
@@ -141,85 +120,12 @@ def show_letter(
     typer.echo(f"Value, {len(value or b'')} bytes, sha256 {digest}:\n{text_of(value)}")
 
 
-@_LETTERS.command(name="resend")
-def resend(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` prints them.")
-    ] = None,
-    *,
-    every: Annotated[bool, typer.Option("--all", help="All of --code.")] = False,
-    code: CodeOption = None,
-    value: Annotated[
-        Path | None, typer.Option("--value", help="File with the mended payload, for one ID.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be sent.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    config: Config = None,
-    data: Data = None,
-    bootstrap: Bootstrap = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put records back on the topic they came from, with their key and headers."""
-    if every == bool(ids) or every != (code is not None):
-        raise typer.BadParameter("give either IDs, or --all with --code")
-    if value is not None and len(ids or ()) != 1:
-        raise typer.BadParameter("--value goes with one ID")
-    mended = None if value is None else read(value)
-    place = _Place(settings_of(config, data, bootstrap))
-    found = asyncio.run(_ids(place, ids or (), code))
-    if len(found) > 1 and not (yes or dry_run):
-        if not sys.stdin.isatty():
-            raise typer.BadParameter(f"{len(found)} records: give --yes, or look with --dry-run")
-        typer.confirm(f"Put {len(found)} records back?", abort=True, err=True)
-    sent = asyncio.run(_resend(place, found, mended, dry_run=dry_run))
-    if as_json:
-        print_json([{name: getattr(x, name) for name in x.__slots__} for x in sent])
-        return
-    _say(sent, dry_run=dry_run)
-
-
-async def _ids(place: _Place, names: Sequence[str], code: str | None) -> list[str]:
-    if code is not None:
-        return await place.box.of_code(code)
-    return [letter.id for letter in await place.box.named(names)]
-
-
-async def _resend(
-    place: _Place, ids: Sequence[str], value: bytes | None, *, dry_run: bool
-) -> list[Sent]:
-    from consumers.resend import Resend  # noqa: PLC0415
-    from producers.kafka import KafkaProducer  # noqa: PLC0415
-
-    producer = KafkaProducer(place.connection)
-    try:
-        send = Resend(place.box, producer, place.objects, place.settings.curation.limits)
-        return await send(ids, value, dry_run=dry_run)
-    finally:
-        await producer.stop()
-
-
-def _say(sent: Sequence[Sent], *, dry_run: bool) -> None:
-    if dry_run:
-        rows = [(x.id, x.size, visible(x.problem or "it can be read")) for x in sent]
-        print_table("Would be sent", ["id", "bytes", "and then"], rows)
-        return
-    for topic, count in Counter(x.topic for x in sent).items():
-        typer.echo(f"{topic}: {count} put back")
-    dead = sum(x.problem is not None for x in sent)
-    if dead:
-        typer.echo(f"{dead} of them cannot be read as they are: they will be dead letters again")
-    if not sent:
-        typer.echo("Nothing to put back.")
-
-
 def _facts(letter: Letter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "topic": letter.topic,
         "partition": letter.partition,
-        "time": moment(letter.timestamp).isoformat(),
+        "time": utc(moment(letter.timestamp)),
         "code": letter.code,
         "message": letter.message,
         "bytes": letter.size,

@@ -15,9 +15,11 @@ from service.cli.options import (
     percent,
     print_json,
     print_table,
+    utc,
     whole,
     wiring_of,
 )
+from service.cli.partitions import accept_gap_command, partition_of
 
 _DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
 
@@ -46,9 +48,10 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
         typer.echo("Why dead letters are dead: lorikeet dead-letters list")
     for stop in found["stopped_partitions"]:
         typer.echo(
-            f"Stopped: {stop['partition_key']}: the ledger stands at {stop['next_offset']}, its log"
-            f" holds {stop['log_start']}–{stop['log_end']} ({stop['reason'].replace('_', ' ')});"
-            " see: lorikeet ledger accept-gap"
+            f"Stopped: {partition_of(stop['partition_key'])}: the ledger stands at"
+            f" {stop['next_offset']}, its log holds {stop['log_start']} to {stop['log_end']}"
+            f" ({stop['reason'].replace('_', ' ')})\n"
+            f"    {accept_gap_command(stop['partition_key'])}"
         )
     for name, count in found["not_configured"].items():
         typer.echo(f"{count} runs name the model {name}, which the settings do not: nobody learns")
@@ -67,7 +70,7 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
         for model in found["models"]
     ]
     columns = ["model", "serves", "failures", "new examples", "last job", "roll-out", "converged"]
-    print_table("Models", columns, rows)
+    print_table("Models", columns, rows, whole=["model", "serves"])
     for model in found["models"]:
         for gateway in model["gateways"]:
             if gateway["detail"]:
@@ -99,12 +102,12 @@ def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = Fa
             d["version"],
             d["digest"][:SHORT],
             *(d["counts"].get(split, 0) for split in ("train", "validation", "test")),
-            f"{d['created_at']:%Y-%m-%d %H:%M:%S}",
+            utc(d["created_at"]),
         )
         for d in found
     ]
     columns = ["model", "version", "digest", "train", "validation", "test", "sealed"]
-    print_table("Datasets", columns, rows)
+    print_table("Datasets", columns, rows, whole=["digest", "sealed"])
 
 
 @_DATASETS.command(name="show")

@@ -15,6 +15,7 @@ from service.cli.options import (
     actor,
     print_json,
     print_table,
+    utc,
     wiring_of,
 )
 
@@ -35,10 +36,14 @@ def list_models(config: Config = None, data: Data = None, as_json: AsJson = Fals
         print_json(found)
         return
     rows = [
-        (*list(version.values())[:-2], "yes" if version["serves"] else "", _short(version))
+        (
+            *list(version.values())[:-2],
+            "yes" if version["serves"] else "",
+            utc(version["registered"]),
+        )
         for version in found
     ]
-    print_table("Versions", _COLUMNS, rows)
+    print_table("Versions", _COLUMNS, rows, whole=["version", "adapter"])
 
 
 def _versions(connection: Any) -> list[dict[str, Any]]:
@@ -52,10 +57,6 @@ def _versions(connection: Any) -> list[dict[str, Any]]:
         facts = (v.tenant, v.model, v.version, v.adapter, str(v.stage), recommended, serves)
         found.append(dict(zip(_COLUMNS, (*facts, v.created_at), strict=True)))
     return found
-
-
-def _short(version: dict[str, Any]) -> str:
-    return f"{version['registered']:%Y-%m-%d %H:%M:%S}"
 
 
 @_MODELS.command(name="rollback")

@@ -7,7 +7,10 @@ import getpass
 import json
 import logging
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +19,8 @@ import typer
 from schemas.errors import Code, Unrecoverable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from service.settings import Settings
     from service.wiring import Wiring
 
@@ -33,7 +38,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
-_PIPED_WIDTH = 160
+_PIPED_WIDTH, _WIDEST = 160, 10_000
+_NUMBER = re.compile(r"–|[\d,.]+( (B|[KMGT]iB|%))?")
 SHORT = 12
 """Characters of an id in tables; commands take any beginning that only one id has."""
 
@@ -70,7 +76,18 @@ def wiring_of(config: Path | None, data: Path | None, bootstrap: str | None = No
             f"{settings.data}: no installation is here yet",
             remedy="give --config or --data, or start it: lorikeet run",
         )
+    if not settings.data.is_dir():
+        raise Unrecoverable(Code.FOREIGN_FOLDER, f"{settings.data} is a file")
     return Wiring(settings, NoMeter())
+
+
+def ask(question: str, *, yes: bool, remedy: str = "give --yes") -> None:
+    """Raises typer.Abort for a no, Unrecoverable(BAD_OPTION) where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Unrecoverable(Code.BAD_OPTION, f"{question} Nobody can be asked", remedy=remedy)
+    typer.confirm(question, abort=True, err=True)
 
 
 def actor() -> str:
@@ -111,10 +128,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under headings; says so where there are none."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: Sequence[str] = ()
+) -> None:
+    """Print rows under headings; says so where there are none.
+
+    Numbers stand to the right. They, and the columns `whole`, are never broken: where these are wider
+    than the terminal, lines are.
+    """
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
+    from rich.measure import Measurement  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     console = Console()
@@ -123,12 +147,54 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     if not rows:
         console.print(f"{title}: none")
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    for number, column in enumerate(columns):
+        _add_column(table, column, [row[number] for row in cells], whole=column in whole)
+    for row in cells:
+        table.add_row(*row)
+    unbound = console.options.update(width=_WIDEST)
+    console.width = max(console.width, Measurement.get(console, unbound, table).minimum)
     console.print(table)
+    console.print()
+
+
+def _add_column(table: Table, name: str, cells: Sequence[str], *, whole: bool) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    numbers = all(_NUMBER.fullmatch(cell) for cell in cells)
+    heading = name.replace(" ", "\n") if numbers and "\n" not in name else name
+    kept = numbers or whole
+    table.add_column(
+        heading,
+        overflow="fold",
+        no_wrap=kept,
+        min_width=max(map(cell_len, [*heading.split("\n"), *cells])) if kept else None,
+        justify="right" if numbers else "left",
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def counted(number: int, what: str) -> str:
+    """1, "file" as 1 file; 1200 as 1,200 files."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def utc(moment: datetime) -> str:
+    """A time as all commands print it, RFC 3339 in whole seconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def percent(share: float | None) -> str:

@@ -21,11 +21,13 @@ def moment(stamp: int) -> datetime:
 
 
 def milliseconds(text: str) -> int:
-    """ISO 8601 as Kafka's timestamp; UTC where no offset is given."""
+    """RFC 3339, or a day, as Kafka's timestamp; UTC where no offset is given."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"--since {text}: write 2026-01-31 or 2026-01-31T12:00Z") from None
+        raise typer.BadParameter(
+            f"--since {text}: write 2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=UTC)
     return int(found.timestamp() * 1000)
@@ -57,9 +59,13 @@ def plain(data: bytes | None) -> Any:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Raises Unrecoverable(UNWRITABLE)."""
+    """A new file. Raises Unrecoverable(BAD_OPTION or UNWRITABLE)."""
     try:
-        path.write_bytes(data)
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        detail = f"--out {path}: it is there already"
+        raise Unrecoverable(Code.BAD_OPTION, detail, remedy="name a new file") from None
     except OSError as error:
         raise Unrecoverable(Code.UNWRITABLE, f"{path}: {error.strerror}") from error
 

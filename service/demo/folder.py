@@ -40,6 +40,8 @@ def prepare(options: Options, stack: ExitStack) -> None:
         (data / MARKER).write_text("made by `lorikeet demo`; the next run empties this folder\n")
         for path in found:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except FileExistsError:
+        raise Unrecoverable(Code.FOREIGN_FOLDER, f"{data} is a file") from None
     except OSError as error:
         raise Unrecoverable(Code.UNWRITABLE, f"{data}: {error.strerror}") from error
     if options.report is not None:

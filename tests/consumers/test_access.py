@@ -18,16 +18,26 @@ from consumers.kafka import (
     all_topics,
     cluster_id,
     create_topics,
+    input_topics,
     require_topics,
 )
+from consumers.letter_box import LetterBox
+from consumers.log_walk import LogReader
+from consumers.resend import Resend
+from consumers.verify_ledger import Scope, VerifyLedger
 from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
 from producers.port import Outgoing, Raw
+from schemas.envelope import Limits
 from schemas.errors import Code, Unrecoverable
+from schemas.letters import error_headers
 from service.settings import Settings
+from stores.artifacts.objects import ObjectFolder
+from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests.control_support import wake
 from tests.processes import ROOT
 from tests.secured_broker import BOB, Authority, SecuredBroker
+from tests.support import row
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
 RESOURCES = {"topic": 2, "group": 3, "transactional id": 5}
@@ -35,9 +45,20 @@ OPERATIONS = {"Read": 3, "Write": 4}
 LITERAL, ALLOW = 3, 3
 
 
+def example_of(heading: str) -> str:
+    (example,) = re.findall(
+        r"```yaml\n(.*?)```", re.split(r"\n##+ ", PAGE.split(heading)[1])[0], re.DOTALL
+    )
+    return str(example)
+
+
+def test_the_ledgers_example_can_be_used() -> None:
+    settings = Settings.model_validate(yaml.safe_load(example_of("## The ledger on S3")))
+    assert settings.ledger.uri.startswith("s3://")
+
+
 def test_the_example_can_be_used(tmp_path: Path) -> None:
-    section = PAGE.split("### Kafka with TLS and SASL")[1]
-    (example,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    example = example_of("### Kafka with TLS and SASL")
     authority = Authority(tmp_path / "ca", "Ours")
     tree = yaml.safe_load(example)
     tree["kafka"]["security"] |= {"ca_file": str(authority.certificate), "password": "p"}
@@ -101,7 +122,8 @@ async def as_ingest(bob: KafkaConnection, prefix: str) -> None:
     finally:
         await consumer.stop()
     producer = KafkaProducer(bob)
-    letter = Raw(topic=f"{prefix}lorikeet.dead-letter", key=None, value=record.value, headers=())
+    said = error_headers(row(0, topic=record.topic, error_code="E7003"), "no id")
+    letter = Raw(topic=f"{prefix}lorikeet.dead-letter", key=None, value=record.value, headers=said)
     await producer.send_raw([letter])
     await producer.stop()
 
@@ -118,6 +140,23 @@ async def as_relay(bob: KafkaConnection, prefix: str) -> None:
         assert (await KafkaPublishedEvents(bob).read(topic, {})).ids == {"e"}
     finally:
         await producer.stop()
+
+
+async def as_person(bob: KafkaConnection, prefix: str, folder: Path) -> int:
+    """What `lorikeet dead-letters` and `lorikeet ledger verify` ask of Kafka; letters put back."""
+    box, producer = LetterBox(bob, prefix), KafkaProducer(bob)
+    letters = await box.newest(lambda _: True, 10)
+    try:
+        resend = Resend(box, producer, lambda: ObjectFolder(folder.as_uri()), Limits())
+        sent = await resend([letter.id for letter in letters])
+    finally:
+        await producer.stop()
+    DeltaLedgerWriter(folder / "ledger", "c")
+    scope = Scope(input_topics(prefix), f"{prefix}lorikeet.dead-letter")
+    async with LogReader(bob) as log:
+        verify = VerifyLedger(folder / "ledger", DeltaLedgerReader(folder / "ledger"), "c")
+        assert sum(report.not_yet_read for report in await verify(log, scope)) > 0
+    return len(sent)
 
 
 @pytest.mark.kafka
@@ -142,6 +181,12 @@ def test_the_documented_acls_are_needed_and_enough(secured: SecuredBroker, tmp_p
         await as_ingest(bob, prefix)
         await grant(root, prefix, "control")
         await as_relay(bob, prefix)
+        with pytest.raises(Unrecoverable) as caught:
+            await as_person(bob, prefix, tmp_path)
+        assert caught.value.code is Code.ACCESS_DENIED
+        for command in ("ledger verify", "dead-letters list, show", "dead-letters resend"):
+            await grant(root, prefix, command)
+        assert await as_person(bob, prefix, tmp_path) == 1
         assert await wake(bob, root, prefix, tmp_path) == f"{prefix}feedback.received"
 
     asyncio.run(asyncio.wait_for(run(), 120))

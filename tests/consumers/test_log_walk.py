@@ -13,7 +13,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from consumers.log_walk import Bounds, Kind, LogReader, Span
+from consumers.log_walk import Kind, LogEnds, LogReader, Span
 from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition
@@ -69,7 +69,7 @@ async def transaction(broker: str, tp: TopicPartition, count: int, *, commit: bo
 
 async def walked(
     broker: str, tp: TopicPartition, first: int | None = None
-) -> tuple[Bounds, list[Span]]:
+) -> tuple[LogEnds, list[Span]]:
     async with LogReader(KafkaConnection(broker)) as log:
         bounds = await log.bounds(tp)
         start = bounds.first if first is None else first
@@ -129,7 +129,7 @@ def test_transactions(broker: str) -> None:
             ("marker", 6, 7),
             ("data", 7, 9),
         ]
-        assert bounds == Bounds(0, 9, 9)
+        assert bounds == LogEnds(0, 9, 9)
         check(spans, 0, 9)
         await same_as_the_consumer(broker, tp, spans)
         _, later = await walked(broker, tp, first=5)
@@ -191,7 +191,7 @@ def test_deleted_records_raise_the_beginning(broker: str) -> None:
         await send(broker, tp, [None] * 10)
         await delete_before(broker, tp, 4)
         bounds, spans = await walked(broker, tp, first=0)
-        assert bounds == Bounds(4, 10, 10)
+        assert bounds == LogEnds(4, 10, 10)
         assert kinds(spans) == [("expired", 0, 4), ("data", 4, 10)]
         with pytest.raises(Unrecoverable) as caught:
             async with LogReader(KafkaConnection(broker)) as log:

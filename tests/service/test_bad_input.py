@@ -75,6 +75,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert str(folder) in one_line(Code.UNWRITABLE, "ingest", "--data", str(folder), *nobody)
 
 
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for command in ("ingest", "status"):
+        said = one_line(Code.FOREIGN_FOLDER, command, "--data", str(file))
+        assert f"{file} is a file" in said
+
+
 def test_a_place_where_nothing_is_installed(tmp_path: Path) -> None:
     folder = tmp_path / "nothing"
     assert str(folder) in one_line(Code.NO_SUCH_FILE, "status", "--data", str(folder))

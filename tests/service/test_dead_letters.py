@@ -68,7 +68,7 @@ def test_a_record_is_found_mended_and_put_back(
     assert listed("--since", "2099-01-01", *place) == []
     assert len(listed("--limit", "1", *place)) == 1
     table = said("dead-letters", "list", *place)
-    assert all(len(line.rstrip()) <= 160 for line in table.splitlines())
+    assert len(table.splitlines()) == 4
     name = f"{topic}-0-0"
     assert name in table
     shown = said("dead-letters", "show", name, *place)
@@ -79,8 +79,11 @@ def test_a_record_is_found_mended_and_put_back(
     assert "\\x1b[2Jhello" in hidden
 
     out, mended = tmp_path / "out", tmp_path / "mended"
-    said("dead-letters", "show", found[0]["id"], "--out", str(out), *place)
+    show = ("dead-letters", "show", found[0]["id"], "--out", str(out), *place)
+    (line,) = said(*show).splitlines()
+    assert line == f"{out}: the payload of {name}, {len(broken):,} bytes"
     assert out.read_bytes() == broken
+    one_line(Code.BAD_OPTION, *show)
     mended.write_bytes(sound)
     dry = ("--value", str(mended), "--dry-run")
     assert "it can be read" in said("dead-letters", "resend", name, *dry, *place)
@@ -108,7 +111,10 @@ def test_what_died_again_is_sent_once_more_only(
         await ingest(broker, prefix, ledger, 3)
 
     asyncio.run(first())
-    every = ("resend", "--all", "--code", "E7001")
+    every = ("resend", "--all", "--code", "E7001", "--anyway")
+    left = processes.run("dead-letters", *every[:-1], "--yes", *place)
+    assert left.stdout == "Nothing to put back.\n"
+    assert left.stderr.startswith("2 left out would be dead letters again, such as ")
     asked = processes.run("dead-letters", *every, *place)
     assert asked.returncode == 2
     assert "--yes" in asked.stderr
@@ -156,6 +162,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, place: tuple[str, ...]) -> No
     one_line(Code.NO_SUCH_LETTER, "dead-letters", "resend", "execution.completed-0-99", *place)
     missing = ("resend", "a-0-0", "--value", str(tmp_path / "none"))
     one_line(Code.NO_SUCH_FILE, "dead-letters", *missing, *place)
+    one_line(Code.BAD_OPTION, "dead-letters", "list", "--code", "E7999", *place)
     nobody = ("--bootstrap", f"127.0.0.1:{free_port()}")
     one_line(Code.NO_BROKER, "dead-letters", "list", *nobody, *place)
     for wrong in (("a-0-0", "--all"), (), ("--all",), ("a", "b", "--value", "x")):

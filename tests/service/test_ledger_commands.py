@@ -82,7 +82,11 @@ def test_verify_agrees_and_then_names_what_is_wrong(
     reports = said(installed, "verify")
     assert sum(report["received"] for report in reports) == 6
     assert {report["topic"] for report in reports} > {topic}
-    assert "6 received = 2 accepted" in ledger(installed, "verify")
+    agreed = ledger(installed, "verify")
+    assert "6 received = 2 accepted" in agreed
+    assert agreed.endswith("The ledger agrees with Kafka.\n")
+    nowhere = ("--topic", "execution.completed", "--partition", "77")
+    assert Code.NO_TOPIC.number in ledger(installed, "verify", *nowhere, code=2)
     one = said(installed, "verify", "--topic", "execution.completed", "--partition", "1")
     assert [(r["partition"], r["received"], r["rejected"] + r["duplicate"]) for r in one] == [
         (1, 2, 2)
@@ -111,6 +115,7 @@ def test_stats_tail_and_export(installed: Path, tmp_path: Path, prefix: str) -> 
     tailed = ledger(installed, "tail", "-n", "5", "--topic", topic)
     assert len(tailed.splitlines()) == 5
     assert "not_json" in ledger(installed, "tail", "--disposition", "dead_letter")
+    assert ledger(installed, "tail", "--topic", "nix") == "no rows\n"
     rows = [json.loads(line) for line in ledger(installed, "tail", "--json").splitlines()]
     assert len(rows) == 6
     assert all("content" not in row for row in rows)
@@ -140,6 +145,7 @@ def check_export(installed: Path, tmp_path: Path) -> None:
         assert len(list(csv.DictReader(text))) == 6
     for code, options in (
         (Code.FOREIGN_FOLDER, (str(tmp_path / "csv"),)),
+        (Code.FOREIGN_FOLDER, (str(tmp_path / "csv" / "manifest.json"),)),
         (Code.BAD_OPTION, (str(tmp_path / "x"), "--format", "xml")),
         (Code.BAD_OPTION, (str(tmp_path / "x"), "--columns", "topics")),
         (Code.BAD_OPTION, (str(tmp_path / "x"), "--until", "soon")),
@@ -158,6 +164,9 @@ def test_compact_merges_files_and_keeps_rows(installed: Path) -> None:
     assert found["before"]["files"] >= 4
     assert found["after"]["files"] < found["before"]["files"]
     assert sorted(rows_of(installed.parent), key=lambda r: r.row_id) == before
+    assert "nothing worth merging yet" in ledger(installed, "compact")
+    writer.claim([tp])
+    writer.append([row(3)], {tp: 4})
     assert "Data files" in ledger(installed, "compact")
 
 
@@ -188,5 +197,5 @@ def test_rebuild_and_accept_gap(installed: Path, broker: str, prefix: str) -> No
     writer.claim([TopicPartition(topic, 0)])
     writer.append([], {TopicPartition(topic, 0): 99})
     assert Code.LEDGER_MISMATCH.number in ledger(installed, "verify", code=2)
-    assert said(installed, *gap)["made_anew"]
-    assert "Gap " in ledger(installed, "stats")
+    assert said(installed, "accept-gap", "execution.completed", *gap[2:])["made_anew"]
+    assert f"Gap {topic}[0]#1, 0 to 0: x" in ledger(installed, "stats")
