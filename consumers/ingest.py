@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 Fetched = Mapping[KafkaPartition, Sequence[Any]]
 _PATIENCE = 1.0
 """Seconds that reading waits for a commit before its partitions are paused."""
-_NAP = 0.5
+_NAP = 0.25
 """Seconds between polls after which it is looked whether the logs are still the same."""
 _LOOK_SECONDS = 5.0
 _IDLE_SECONDS = 30.0

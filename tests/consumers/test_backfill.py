@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger.delta import DeltaLedgerReader
 from tests import processes
-from tests.consumers_support import built, publish, structured
+from tests.consumers_support import QUICK, built, publish, structured
 from tests.support import execution
 
 pytestmark = pytest.mark.kafka
@@ -82,6 +83,37 @@ def test_it_goes_on_where_the_ledger_stands_and_a_later_beginning_is_a_gap_on_re
     assert asyncio.run(main()) == [[3, 4], list(range(3, 10))]
     (gap,) = DeltaLedgerReader(tmp_path).gaps()
     assert (gap.start, gap.end, gap.note["reason"]) == (0, 3, "--from")
+
+
+def test_a_rebalance_is_no_end(
+    tmp_path: Path, broker: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second member comes while a slow commit is under way: nothing is held for a moment."""
+    topics = input_topics(prefix)
+    small = QUICK.model_copy(update={"poll_records": 50, "flush_rows": 100})
+
+    async def main() -> int:
+        messages = [structured("execution.completed", execution()) for _ in range(600)]
+        for partition in range(2):
+            await publish(broker, topics[0], messages, partition)
+        bounds = await resolve(KafkaConnection(broker), topics, None, "now")
+        first, second = [
+            await built(broker, prefix, tmp_path, small, bounds=bounds) for _ in range(2)
+        ]
+        commit = first._batch.commit
+
+        def slow(*given: Any) -> None:
+            time.sleep(0.5)
+            commit(*given)
+
+        monkeypatch.setattr(first._batch, "commit", slow)
+        running = [asyncio.create_task(first.run(asyncio.Event()))]
+        await asyncio.sleep(2)
+        running.append(asyncio.create_task(second.run(asyncio.Event())))
+        await asyncio.wait_for(asyncio.gather(*running), 60)
+        return len(list(DeltaLedgerReader(tmp_path).rows()))
+
+    assert asyncio.run(main()) == 1_200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,15 @@ from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.control.database import Database
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
-from tests.consumers_support import QUICK, ingest, loop_of, publish, structured
+from tests.consumers_support import (
+    QUICK,
+    built,
+    ingest,
+    loop_of,
+    publish,
+    rows_of,
+    structured,
+)
 from tests.support import execution, row
 
 pytestmark = pytest.mark.kafka
@@ -133,6 +142,58 @@ def test_a_topic_made_anew_while_nobody_read_is_noticed_by_its_records(
     assert places(first) == places(second) == [(0, n) for n in range(4)]
     assert places(third) == [*places(first), (1, 0)]
     assert len(stops_of(tmp_path).keys()) == 1
+
+
+def test_a_topic_made_anew_during_a_nap_is_noticed(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    """The process is held up while the topic is deleted, made again and filled past its position."""
+    topic = f"{prefix}execution.completed"
+
+    async def make_anew() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        await admin.delete_topics([topic])
+        while not await create_topics(KafkaConnection(broker), prefix, 2):  # noqa: ASYNC110 - Kafka
+            await asyncio.sleep(0.05)
+        await admin.close()
+        await publish(broker, topic, events(9))
+        await asyncio.sleep(0.5)
+
+    async def main() -> list[Row]:
+        await publish(broker, topic, events(4))
+        loop, stop = await built(broker, prefix, tmp_path), asyncio.Event()
+        running = asyncio.create_task(loop.run(stop))
+        await rows_of(tmp_path, 4)
+        await asyncio.sleep(0.5)
+        meanwhile = threading.Thread(target=asyncio.run, args=(make_anew(),))
+        meanwhile.start()
+        meanwhile.join()  # the loop sleeps
+        await asyncio.wait_for(stopped(tmp_path), 20)
+        stop.set()
+        await running
+        return list(DeltaLedgerReader(tmp_path).rows())
+
+    assert len(asyncio.run(main())) == 4
+
+
+def test_a_partition_that_loses_records_before_its_first_row_stops_as_well(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    topic = f"{prefix}execution.completed"
+
+    async def main() -> dict[str, int]:
+        await ingest(broker, prefix, tmp_path, 0)
+        await publish(broker, topic, events(5))
+        await shorten(broker, TopicPartition(topic, 0), 3)
+        await publish(broker, topic, events(1), 1)
+        await ingest(broker, prefix, tmp_path, 1)
+        return DeltaLedgerReader(tmp_path).offsets()
+
+    offsets = asyncio.run(main())
+    assert sorted(offsets.values()) == [*[0] * 9, 1], "each partition begins on record"
+    (key,) = stops_of(tmp_path).keys()
+    assert key.endswith("execution.completed:0")
 
 
 @pytest.mark.parametrize("reason", ["expired", "made anew"])
