@@ -26,12 +26,16 @@ class CountLedger:
         self._database = database
         self._ledger = ledger
         self._meter = meter
+        self._known = False
 
     def __call__(self) -> int:
         """Count what is new; how many commits that was.
 
-        Where the log no longer reaches back to what was counted, everything is counted anew.
+        Where the log no longer reaches back to what was counted, or this is another table than was
+        counted (a backup, or a new ledger in an old place), everything is counted anew.
         """
+        if not self._known and not self._same_table():
+            self.recount()
         since = self._database.read(counters.cursor)
         counted = 0
         try:
@@ -44,6 +48,15 @@ class CountLedger:
             self.recount()
         return counted
 
+    def _same_table(self) -> bool:
+        """Asked once a process: whoever puts another table there stops the processes first."""
+        table, version = self._ledger.identity()
+        counted = self._database.read(counters.counted_table)
+        self._known = True
+        if counted is None:
+            self._database.write(partial(counters.note_table, table_id=table))
+        return counted in (None, table) and self._database.read(counters.cursor) <= version
+
     def recount(self) -> None:
         """Count everything anew, in one transaction, from the rows that the ledger holds now.
 
@@ -52,7 +65,8 @@ class CountLedger:
         snapshot = self._ledger.snapshot(tallies.COLUMNS)
         dropped = (tallies.thawed(table) for table in snapshot.retired)
         found = tallies.merged(itertools.chain(dropped, [tallies.tally(snapshot.rows)]))
-        self._database.write(partial(_replace, snapshot, found))
+        table, _ = self._ledger.identity()
+        self._database.write(partial(_replace, snapshot, found, table))
 
 
 def _apply(since: int, addition: Addition, connection: Connection) -> bool:
@@ -62,8 +76,9 @@ def _apply(since: int, addition: Addition, connection: Connection) -> bool:
     return counted
 
 
-def _replace(snapshot: Snapshot, found: tallies.Tally, connection: Connection) -> None:
+def _replace(snapshot: Snapshot, found: tallies.Tally, table: str, connection: Connection) -> None:
     counters.replace(connection, snapshot.version, found, snapshot.offsets)
+    counters.note_table(connection, table)
     accepted.record(connection, _gaps(snapshot.gaps, snapshot.version))
 
 

@@ -48,6 +48,16 @@ def cursor(connection: Connection) -> int:
     return -1 if found is None else int(found)
 
 
+def counted_table(connection: Connection) -> str | None:
+    """The id of the Delta table that was counted; None before it was noted."""
+    return connection.execute(select(ledger_cursor.c.table_id)).scalar()
+
+
+def note_table(connection: Connection, table_id: str) -> None:
+    """Note which Delta table is counted: versions of another one mean something else."""
+    _upsert(connection, ledger_cursor, {"ledger": _LEDGER}, {"table_id": table_id})
+
+
 def apply(
     connection: Connection,
     version: int,

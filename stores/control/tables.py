@@ -77,7 +77,13 @@ def _float(name: str) -> Column[float]:
 
 leases = Table("leases", metadata, _key("name"), _name("owner"), _int("epoch"), _time("expires_at"))
 
-ledger_cursor = Table("ledger_cursor", metadata, _key("ledger"), _int("version", -1))
+ledger_cursor = Table(
+    "ledger_cursor",
+    metadata,
+    _key("ledger"),
+    _int("version", -1),
+    _name("table_id", null=True),
+)
 ledger_offsets = Table("ledger_offsets", metadata, _key("partition_key"), _int("next_offset"))
 ingest_stops = Table(
     "ingest_stops",

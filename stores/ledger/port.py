@@ -74,6 +74,9 @@ class LedgerWriter(Protocol):
 class LedgerReader(Protocol):
     """Reading what has been committed."""
 
+    def identity(self) -> tuple[str, int]:
+        """The table's id and its newest version."""
+
     def offsets(self) -> dict[str, int]:
         """Next offset of every `cluster:topic:partition` known."""
 

@@ -33,6 +33,11 @@ class DeltaLedgerReader:
         """The newest table version."""
         return open_table(self._place).version()
 
+    def identity(self) -> tuple[str, int]:
+        """The Delta table's id, which another table never has, and its newest version."""
+        table = open_table(self._place)
+        return str(table.metadata().id), table.version()
+
     def offsets(self) -> dict[str, int]:
         """Next offset of every partition known, by its `partition_key`."""
         return _offsets(log.state(self._place).transactions)

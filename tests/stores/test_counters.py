@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -98,6 +99,19 @@ def test_counting_step_by_step_agrees_with_a_recount(tmp_path: Path) -> None:
     assert counted(snapshot(store)) == counted(stepwise)
     assert sum(store.read(counters.dispositions).values()) == len(rows)
     assert store.read(counters.offsets) == {"c:execution.completed:0": 240}
+
+
+def test_another_table_in_its_place_is_counted_anew(tmp_path: Path) -> None:
+    """A ledger that was removed and filled again, or a backup: its versions are others."""
+    ledger, rows = filled(tmp_path)
+    store = database(tmp_path)
+    CountLedger(store, ledger, NoMeter())()
+    shutil.rmtree(tmp_path / "ledger")
+    for batches in (12, 3):
+        again, rows = filled(tmp_path, batches)
+        CountLedger(store, again, NoMeter())()
+        assert sum(store.read(counters.dispositions).values()) == len(rows)
+        shutil.rmtree(tmp_path / "ledger")
 
 
 @pytest.mark.parametrize("seed", range(6))

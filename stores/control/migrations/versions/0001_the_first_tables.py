@@ -187,6 +187,7 @@ def upgrade() -> None:
         "ledger_cursor",
         sa.Column("ledger", sa.String(length=255), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="-1", nullable=False),
+        sa.Column("table_id", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("ledger"),
     )
     op.create_table(
