@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
@@ -18,7 +19,7 @@ from schemas.records import Record, TopicPartition, partition_key
 from schemas.rows import Row
 from schemas.telemetry import Meter, Metric
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
-from stores.ledger.port import Newest
+from stores.ledger.recall import Recall
 
 STEPS = ("decided", "dead_letters_sent", "committed", "offsets_returned")
 """The commit's steps, in order; a fault hook is called after each."""
@@ -43,6 +44,8 @@ class IngestBatch:
         self._curator = Curator(cluster, policy)
         self._seen: dict[TopicPartition, Seen] = {}
         self._newest: dict[TopicPartition, Newest] = {}
+        self._written: dict[TopicPartition, Newest] = {}
+        self._ends: dict[TopicPartition, tuple[int, int | None]] = {}
 
     @property
     def cluster(self) -> str:
@@ -56,24 +59,36 @@ class IngestBatch:
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Hold these partitions from now on; where each has to be read from (None: its start).
 
-        What was seen of them is read back from the ledger, which may take a second: call it in a
-        thread.
+        What was seen of them is read back from the ledger, but for those whose stored offset is the one
+        that this process committed last. That may take seconds: call it in a thread.
         """
         claimed = self._writer.claim(partitions)
-        self._seen, self._newest = {}, {}
-        for tp, offset in claimed.items():
-            newest = None if offset is None else self._reader.newest(self._cluster, tp)
-            self._seen[tp] = self._remember(tp, newest)
-            if newest is not None and newest.incarnation == self._writer.incarnation(tp):
-                self._newest[tp] = newest
+        kept = {tp for tp, offset in claimed.items() if self._stands(tp, offset)}
+        self._newest = {tp: last for tp, last in self._newest.items() if tp in kept}
+        self._newest.update({tp: last for tp, last in self._written.items() if tp in kept})
+        self._seen = {tp: self._seen[tp] if tp in kept else self._forgetful() for tp in claimed}
+        self._ends = {tp: self._end(tp, offset) for tp, offset in claimed.items()}
+        self._written = {}
+        stored = {tp: at for tp, at in claimed.items() if at is not None and tp not in kept}
+        if stored:
+            self._newest.update(recall(self._recall(stored), self._seen, stored))
         return claimed
 
-    def _remember(self, tp: TopicPartition, newest: Newest | None) -> Seen:
-        seen = Seen(self._policy.dedupe_window_ms)
-        if newest is not None:
-            since = newest.watermark - self._policy.dedupe_window_ms
-            seen.load(self._reader.identities(self._cluster, tp, since))
-        return seen
+    def _stands(self, tp: TopicPartition, offset: int | None) -> bool:
+        """Whether what is known of a partition is what the ledger has: nothing read back again."""
+        seen = self._seen.get(tp)
+        same = self._ends.get(tp) == self._end(tp, offset)
+        return seen is not None and same and seen.next_offset <= (offset or 0)
+
+    def _end(self, tp: TopicPartition, offset: int | None) -> tuple[int, int | None]:
+        return self._writer.incarnation(tp), offset
+
+    def _recall(self, partitions: Iterable[TopicPartition]) -> Recall:
+        numbers = {tp: self._writer.incarnation(tp) for tp in partitions}
+        return self._reader.recall(self._cluster, numbers)
+
+    def _forgetful(self) -> Seen:
+        return Seen(self._policy.dedupe_window_ms, self._policy.dedupe_rows)
 
     def last(self, tp: TopicPartition) -> int | None:
         """The offset of the last row of a claimed partition's topic; None without any."""
@@ -102,6 +117,11 @@ class IngestBatch:
     ) -> None:
         """See `DeltaLedgerWriter.accept_gap`."""
         self._writer.accept_gap(tp, start, anew=anew, note=note)
+        self._ends[tp] = self._end(tp, start)
+        if anew:
+            self._seen[tp] = self._forgetful()
+            self._newest.pop(tp, None)
+            self._written.pop(tp, None)
 
     def decide(self, records: Sequence[Record]) -> list[Row]:
         """The rows of one claimed partition's next records, in order."""
@@ -115,6 +135,9 @@ class IngestBatch:
         """Make rows and next offsets durable together. Raises NotReady(LEDGER_FENCED)."""
         started = time.perf_counter()
         self._writer.append(rows, offsets)
+        self._ends.update({tp: self._end(tp, offset) for tp, offset in offsets.items()})
+        for row in rows:  # in order: the last one of each partition stays
+            self._written[TopicPartition(row.topic, row.partition)] = Newest(row.offset, row.digest)
         self._meter.observe(Metric.INGEST_COMMIT, time.perf_counter() - started)
         self._meter.observe(Metric.INGEST_BATCH, len(rows))
         found = Counter((_known(row.type), str(row.disposition)) for row in rows)

@@ -66,6 +66,8 @@ class CurationSettings(_Part):
     """Your own identifier shapes: NAME → RE2 pattern. They become typed placeholders."""
     dedupe_days: Seconds = 7.0
     """How long the same tenant, source and id count as a duplicate within a partition."""
+    dedupe_rows: Annotated[int, Field(ge=1_000)] = 2_000_000
+    """How many rows back in a partition duplicates are found; each takes 20 bytes of memory."""
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 1024 * 1024
     """Largest event, in bytes."""
     max_messages: Annotated[int, Field(ge=1)] = 2_000
@@ -102,6 +104,7 @@ class CurationSettings(_Part):
             trust=dict(self.trust),
             identifiers=dict(self.identifiers),
             dedupe_window_ms=int(self.dedupe_days * 86_400_000),
+            dedupe_rows=self.dedupe_rows,
         )
 
 

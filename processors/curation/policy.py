@@ -27,6 +27,7 @@ class CurationPolicy:
     trust: dict[str, str] = field(default_factory=dict)
     identifiers: dict[str, str] = field(default_factory=dict)
     dedupe_window_ms: int = 7 * 24 * 3600 * 1000
+    dedupe_rows: int = 2_000_000
 
     def granted(self, source: str) -> str:
         """The highest trust that events of `source` can have."""

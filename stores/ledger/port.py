@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -38,17 +38,6 @@ class Snapshot:
     offsets: Mapping[str, int]
     gaps: Sequence[Gap]
     retired: Sequence[pa.Table]
-
-
-class Newest(NamedTuple):
-    """The newest row of a partition: which topic of its name it is of, its offset, the digest of its
-    record's value; and the greatest Kafka timestamp of all rows (milliseconds UTC).
-    """
-
-    incarnation: int
-    offset: int
-    watermark: int
-    digest: str
 
 
 class LedgerWriter(Protocol):

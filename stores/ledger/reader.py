@@ -17,9 +17,10 @@ from stores.ledger.commit import OWN
 from stores.ledger.files import records
 from stores.ledger.gaps import Gap, gaps_of
 from stores.ledger.place import Place
-from stores.ledger.port import Addition, Newest, Snapshot
+from stores.ledger.port import Addition, Snapshot
+from stores.ledger.recall import Recall
 from stores.ledger.retirement import retired_of
-from stores.ledger.schema import TABLE_SCHEMA, ordered, to_row
+from stores.ledger.schema import TABLE_SCHEMA, to_row
 from stores.ledger.table import open_table, place_of
 
 
@@ -57,54 +58,9 @@ class DeltaLedgerReader:
                 if offsets is None or row.offset < offsets.get(row.partition_key, 0):
                     yield row
 
-    def identities(
-        self, cluster: str, tp: TopicPartition, since: int | None = None
-    ) -> Iterator[tuple[tuple[str, str, str] | None, int]]:
-        """(tenant, source, id) and Kafka timestamp of a partition's rows, in offset order.
-
-        `since`: only rows with that Kafka timestamp (milliseconds UTC) or a later one. Row groups of
-        other partitions and older rows are not read.
-        """
-        wanted = (
-            (pc.field("cluster") == cluster)
-            & (pc.field("topic") == tp.topic)
-            & (pc.field("partition") == tp.partition)
-        )
-        if since is not None:
-            wanted &= pc.field("timestamp") >= since
-        columns = ["incarnation", "offset", "tenant", "source", "id", "timestamp"]
-        batches = list(self._scan(columns, wanted))
-        if not batches:
-            return
-        rows = ordered(pa.Table.from_batches(batches), ("incarnation", "offset"))
-        names = ("tenant", "source", "id", "timestamp")
-        for *identity, timestamp in zip(
-            *(rows.column(name).to_pylist() for name in names), strict=True
-        ):
-            yield None if None in identity else tuple(identity), timestamp
-
-    def newest(self, cluster: str, tp: TopicPartition) -> Newest | None:
-        """The newest row of a partition; None where the ledger holds none of it."""
-        place = (
-            (pc.field("cluster") == cluster)
-            & (pc.field("topic") == tp.topic)
-            & (pc.field("partition") == tp.partition)
-        )
-        at, watermark = (-1, -1), -1
-        for batch in self._scan(["incarnation", "offset", "timestamp"], place):
-            if batch.num_rows:
-                found = batch.sort_by([("incarnation", "descending"), ("offset", "descending")])
-                first = found.slice(0, 1).to_pylist()[0]
-                at = max(at, (first["incarnation"] or 0, first["offset"]))
-                watermark = max(watermark, pc.max(batch.column("timestamp")).as_py())
-        same = place & (pc.field("offset") == at[1])
-        digests = [
-            row["digest"]
-            for batch in self._scan(["incarnation", "digest"], same)
-            for row in batch.to_pylist()
-            if (row["incarnation"] or 0) == at[0]
-        ]
-        return Newest(*at, watermark, digests[0]) if digests else None
+    def recall(self, cluster: str, incarnations: Mapping[TopicPartition, int]) -> Recall:
+        """What was seen of these partitions, each of one incarnation."""
+        return Recall(self._place, cluster, incarnations)
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """All rows, with the columns asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,13 @@ def test_reading_back_what_was_seen_does_not_hold_up_the_heartbeat(
     async def main() -> None:
         loop, stop = await built(broker, prefix, tmp_path), asyncio.Event()
 
-        def slow(*_: Any) -> Iterator[Any]:
-            time.sleep(3)
-            return iter(())
+        claim = loop._batch.claim
 
-        monkeypatch.setattr(loop._batch._reader, "identities", slow)
+        def slow(partitions: Any) -> Any:
+            time.sleep(3)
+            return claim(partitions)
+
+        monkeypatch.setattr(loop._batch, "claim", slow)
         beating = asyncio.create_task(pulse())
         running = asyncio.create_task(loop.run(stop))
         await publish(broker, topic, [structured("execution.completed", execution())])

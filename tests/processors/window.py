@@ -163,7 +163,7 @@ def rows_of(found: Partitions, wanted: Iterable[TopicPartition] | None = None) -
     curator = Curator("c", POLICY)
     rows = []
     for tp in wanted or found:
-        seen = Seen(POLICY.dedupe_window_ms)
+        seen = Seen(POLICY.dedupe_window_ms, POLICY.dedupe_rows)
         rows += [seen.judge(curator.row(each)) for each in found[tp]]
     return rows
 

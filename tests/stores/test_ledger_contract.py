@@ -154,17 +154,24 @@ def test_a_topic_made_anew_begins_its_next_incarnation(place: Place) -> None:
     assert offsets == {f"c:{TOPIC}:0": 5, f"c:{TOPIC}:0#1": 4, f"c:{TOPIC}:1": 2}
 
 
-def test_what_was_seen_comes_in_offset_order_and_from_a_time_on(place: Place) -> None:
+def test_what_was_seen_is_read_back_by_partition_and_from_an_offset_on(place: Place) -> None:
     fill(place, 3)
     compact(place, 2, closed="9")
     fill(place, 1)
-    reader = DeltaLedgerReader(place)
-    seen = list(reader.identities("c", OTHER))
-    assert [identity for identity, _ in seen] == [
-        ("default", "urn:test", f"1-{offset}") for offset in range(8)
-    ]
-    assert list(reader.identities("c", OTHER, seen[5][1])) == seen[5:]
-    assert list(reader.identities("other", OTHER)) == []
+    recall = DeltaLedgerReader(place).recall("c", {TP: 0, OTHER: 0})
+    found = dict(recall.rows({TP: 6, OTHER: 3}, ["offset", "id"]))
+    held = {tp: sorted(batch["id"].to_pylist()) for tp, batch in found.items()}
+    assert held == {TP: ["0-6", "0-7"], OTHER: [f"1-{offset}" for offset in range(3, 8)]}
+    stamp = rows(0, 1)[0].timestamp
+    extents = recall.extents({TP: 3, OTHER: 8}, 3)
+    assert {tp: sorted(blocks) for tp, blocks in extents.items()} == {
+        TP: [(1, stamp + 3, stamp + 5, 5), (2, stamp + 6, stamp + 7, 7)]
+    }
+    for cluster, number in (("other", 0), ("c", 1)):
+        empty = DeltaLedgerReader(place).recall(cluster, {TP: number})
+        assert list(empty.rows({TP: 0}, ["id"])) == []
+        assert empty.extents({TP: 0}, 3) == {}
+    assert list(recall.rows({}, ["id"])) == []
 
 
 def test_a_store_that_lets_several_writers_win_is_refused(s3: str) -> None:

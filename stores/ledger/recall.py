@@ -1,0 +1,120 @@
+"""Reading back what was seen of many partitions at once, with bounded memory.
+
+First numbers alone (a few milliseconds a million rows) tell which rows matter; then their identities
+are read, once for all partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.records import TopicPartition
+from stores.ledger.place import Place
+from stores.ledger.table import open_table
+
+_BATCH = 65_536
+_PLACE = ("topic", "partition")
+
+
+class Extent(NamedTuple):
+    """A block of a partition's rows: lowest and highest Kafka timestamp, the greatest offset."""
+
+    number: int
+    low: int
+    high: int
+    last: int
+
+
+class Recall:
+    """One version of the ledger; of each partition, the rows of one incarnation."""
+
+    def __init__(
+        self, place: Place, cluster: str, incarnations: Mapping[TopicPartition, int]
+    ) -> None:
+        self._data = open_table(place).to_pyarrow_dataset()
+        self._cluster = cluster
+        self._incarnations = incarnations
+
+    def extents(
+        self, firsts: Mapping[TopicPartition, int], size: int
+    ) -> dict[TopicPartition, list[Extent]]:
+        """The blocks of `size` offsets of each partition from its offset in `firsts` on."""
+        blocks = pc.divide(pc.field("offset"), size)
+        columns = {name: pc.field(name) for name in (*_PLACE, "offset", "timestamp")}
+        found: dict[tuple[TopicPartition, int], Extent] = {}
+        for batch in self._batches({**columns, "block": blocks}, firsts):
+            for tp, one in _grouped(batch):
+                known = found.get((tp, one.number), one)
+                found[tp, one.number] = Extent(
+                    one.number,
+                    min(one.low, known.low),
+                    max(one.high, known.high),
+                    max(one.last, known.last),
+                )
+        grouped: dict[TopicPartition, list[Extent]] = {}
+        for (tp, _), extent in found.items():
+            grouped.setdefault(tp, []).append(extent)
+        return grouped
+
+    def rows(
+        self, firsts: Mapping[TopicPartition, int], columns: Sequence[str]
+    ) -> Iterator[tuple[TopicPartition, pa.RecordBatch]]:
+        """The rows of each partition from its offset in `firsts` on, in no order."""
+        named = {name: pc.field(name) for name in dict.fromkeys((*_PLACE, *columns))}
+        for batch in self._batches(named, firsts):
+            places = pa.Table.from_batches([batch]).group_by(list(_PLACE)).aggregate([])
+            for tp in _partitions(places):
+                here = pc.and_(
+                    pc.equal(batch["topic"], tp.topic), pc.equal(batch["partition"], tp.partition)
+                )
+                yield tp, batch.filter(here)
+
+    def _batches(
+        self, columns: Mapping[str, pc.Expression], firsts: Mapping[TopicPartition, int]
+    ) -> Iterator[pa.RecordBatch]:
+        if not firsts:
+            return
+        held: list[pa.RecordBatch] = []
+        wanted = reduce(or_, (self._of(tp, first) for tp, first in firsts.items()))
+        for batch in self._data.to_batches(
+            columns=dict(columns),
+            filter=(pc.field("cluster") == self._cluster) & wanted,
+            batch_size=_BATCH,
+            batch_readahead=2,
+            fragment_readahead=2,
+        ):
+            held.append(batch)
+            if sum(one.num_rows for one in held) >= _BATCH:
+                yield pa.concat_batches(held)
+                held = []
+        if any(one.num_rows for one in held):
+            yield pa.concat_batches(held)
+
+    def _of(self, tp: TopicPartition, first: int) -> pc.Expression:
+        number = pc.coalesce(pc.field("incarnation"), 0)  # null in rows from before it was counted
+        return (
+            (pc.field("topic") == tp.topic)
+            & (pc.field("partition") == tp.partition)
+            & (pc.field("offset") >= first)
+            & (number == self._incarnations[tp])
+        )
+
+
+def _grouped(batch: pa.RecordBatch) -> Iterator[tuple[TopicPartition, Extent]]:
+    wanted = [("timestamp", "min"), ("timestamp", "max"), ("offset", "max")]
+    table = pa.Table.from_batches([batch]).group_by([*_PLACE, "block"]).aggregate(wanted)
+    names = ("block", "timestamp_min", "timestamp_max", "offset_max")
+    columns = [table[name].to_pylist() for name in names]
+    for tp, *numbers in zip(_partitions(table), *columns, strict=True):
+        yield tp, Extent(*numbers)
+
+
+def _partitions(table: pa.Table) -> list[TopicPartition]:
+    columns: list[list[Any]] = [table[name].to_pylist() for name in _PLACE]
+    return [TopicPartition(*place) for place in zip(*columns, strict=True)]
