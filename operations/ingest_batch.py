@@ -64,14 +64,15 @@ class IngestBatch:
         """
         claimed = self._writer.claim(partitions)
         kept = {tp for tp, offset in claimed.items() if self._stands(tp, offset)}
-        self._newest = {tp: last for tp, last in self._newest.items() if tp in kept}
-        self._newest.update({tp: last for tp, last in self._written.items() if tp in kept})
-        self._seen = {tp: self._seen[tp] if tp in kept else self._forgetful() for tp in claimed}
-        self._ends = {tp: self._end(tp, offset) for tp, offset in claimed.items()}
-        self._written = {}
+        known = {**self._newest, **self._written}
+        newest = {tp: last for tp, last in known.items() if tp in kept}
+        seen = {tp: self._seen[tp] if tp in kept else self._forgetful() for tp in claimed}
         stored = {tp: at for tp, at in claimed.items() if at is not None and tp not in kept}
         if stored:
-            self._newest.update(recall(self._recall(stored), self._seen, stored))
+            newest.update(recall(self._recall(stored), seen, stored))
+        # Only now: what could not be read back is not taken for known the next time.
+        self._seen, self._newest, self._written = seen, newest, {}
+        self._ends = {tp: self._end(tp, offset) for tp, offset in claimed.items()}
         return claimed
 
     def _stands(self, tp: TopicPartition, offset: int | None) -> bool:

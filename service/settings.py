@@ -65,9 +65,9 @@ class CurationSettings(_Part):
     identifiers: dict[str, str] = {}
     """Your own identifier shapes: NAME → RE2 pattern. They become typed placeholders."""
     dedupe_days: Seconds = 7.0
-    """How long the same tenant, source and id count as a duplicate within a partition."""
+    """How long the same tenant, source and id count as a duplicate within a partition, by Kafka's time."""
     dedupe_rows: Annotated[int, Field(ge=1_000)] = 2_000_000
-    """How many rows back in a partition duplicates are found; each takes 20 bytes of memory."""
+    """How many offsets back in a partition a duplicate is found; each takes 20 bytes of memory."""
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 1024 * 1024
     """Largest event, in bytes."""
     max_messages: Annotated[int, Field(ge=1)] = 2_000

@@ -33,9 +33,10 @@ Extent = tuple[int, int, int]
 class Seen:
     """What was seen of one partition.
 
-    Measured: 20 bytes a row (12 of digest, 4 of timestamp, 4 of sieve; 8 of timestamp in a block whose
-    timestamps are more than 49 days apart), beside about 1 MB for the newest rows. Two identities
-    of 96 bits are taken for one with probability rows / 2^96 a lookup: 3e-23 for 2 million rows.
+    16 bytes a row: 12 of digest, 4 of timestamp (8 in a block whose timestamps are more than 49 days
+    apart); and a sieve of 4 bytes for each row that can be held. Measured: a process grows by 26 MB
+    for 500,000 rows and by 42 MB for 1.8 million. An identity of 96 bits is taken for another one with
+    probability rows / 2^96 a lookup: 3e-23 for 2 million rows.
     """
 
     def __init__(self, window_ms: int, rows: int) -> None:

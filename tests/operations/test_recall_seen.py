@@ -78,8 +78,8 @@ def test_what_is_beyond_the_rows_to_remember_is_forgotten_and_not_read(tmp_path:
     again = ingest(tmp_path)
     again.claim([TP])
     for held in (batch, again):
-        rows = held.decide(records(TP, 34, ["old", "n33", "n1"]))
-        assert [row.disposition == "duplicate" for row in rows] == [False, False, True]
+        rows = held.decide(records(TP, 34, ["old", "n1"]))
+        assert [row.disposition == "duplicate" for row in rows] == [False, True]
 
 
 def test_a_partition_that_has_not_moved_is_not_read_back(
@@ -136,3 +136,19 @@ def test_a_topic_made_anew_is_judged_by_its_own_rows(tmp_path: Path) -> None:
     assert again.last(TP) == 2
     kinds = write(again, TP, 3, ["b", "a"])
     assert [kind == "duplicate" for kind in kinds] == [False, True]
+
+
+def test_a_claim_that_failed_halfway_is_made_again_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_once = ingest(tmp_path)
+    write_once.claim([TP])
+    write(write_once, TP, 0, ["a"])
+    batch = ingest(tmp_path)
+    (file,) = tmp_path.glob("*/*.parquet")
+    file.rename(tmp_path / "away")
+    with pytest.raises(OSError, match="parquet"):
+        batch.claim([TP])
+    (tmp_path / "away").rename(file)
+    assert batch.claim([TP]) == {TP: 1}
+    assert batch.decide(records(TP, 1, ["a"]))[0].disposition == "duplicate"

@@ -46,8 +46,8 @@ def test_an_older_ledger_gets_the_new_columns_and_goes_on(old: Path) -> None:
     table = DeltaTable(old)
     assert table.metadata().configuration[VERSION_KEY] == str(LEDGER_VERSION)
     assert {f.name for f in table.schema().fields} == set(TABLE_SCHEMA.names)
-    found = DeltaLedgerReader(old).recall("c", {TP: 0}).rows({TP: 0}, ["id"])
-    names = [name for _, batch in found for name in batch["id"].to_pylist()]
+    back = DeltaLedgerReader(old).recall("c", {TP: 0}).rows({TP: 0}, ["id"])
+    names = [name for _, batch in back for name in batch["id"].to_pylist()]
     assert sorted(names) == [f"0-{offset}" for offset in range(8)]
 
 
