@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -182,13 +183,17 @@ class Assignment:
         waiting = {tp: self._claimed[tp] for tp in self.stopped}
         return bool(waiting) and await asyncio.to_thread(self._batch.moved, waiting)
 
-    async def positions(self) -> dict[TopicPartition, int]:
+    async def positions(self, undecided: AbstractSet[TopicPartition]) -> dict[TopicPartition, int]:
         """Where reading stands beyond the last record decided: transaction markers, compacted ones.
+
+        Not of partitions of which something was fetched and is `undecided`: it would be skipped.
 
         Stored too: a log that ends with a marker and is then expired would else seem to have lost it.
         """
         found = {}
         for tp, progress in list(self.reading.items()):
+            if tp in undecided:
+                continue
             position = await self._consumer.position(KafkaPartition(*tp))
             end = self.limit(tp)
             if end is not None:

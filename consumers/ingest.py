@@ -76,6 +76,7 @@ class IngestLoop:
         self._failure: Exception | None = None
         self._pressed = False
         self._poll_records = settings.poll_records
+        self._undecided: set[TopicPartition] = set()
         self._polled = time.monotonic()
         self._looked = self._flushed = self._reported = self._told = 0.0
 
@@ -169,6 +170,7 @@ class IngestLoop:
     async def _decide(self, fetched: Fetched) -> None:
         """Decide what was fetched a slice at a time, so that heartbeats and commits go on between."""
         size = count = 0
+        self._undecided = {TopicPartition(*partition) for partition in fetched}
         for partition, found in fetched.items():
             tp = TopicPartition(*partition)
             progress = self._assignment.reading.get(tp)
@@ -183,6 +185,7 @@ class IngestLoop:
                 await asyncio.sleep(0)
                 async with self._moving:
                     await self._flush_if_due()
+            self._undecided.discard(tp)
         if count:  # large records: fewer of them at a time
             fitting = self._settings.flush_bytes * count // max(size, 1)
             self._poll_records = max(1, min(self._settings.poll_records, fitting))
@@ -228,7 +231,7 @@ class IngestLoop:
         """Begin to commit what is decided."""
         self._flushed = time.monotonic()
         waiting, self._waiting = self._waiting, Waiting()
-        waiting.offsets.update(await self._assignment.positions())
+        waiting.offsets.update(await self._assignment.positions(self._undecided))
         if waiting.offsets:
             self._flusher.start(waiting)
 

@@ -193,6 +193,28 @@ def test_partitions_move_between_members_without_loss(
     assert set(places.values()) == {1}
 
 
+def test_a_commit_amid_what_was_fetched_skips_nothing(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    """Several partitions come in one fetch, and after the first of them a commit is due."""
+    topics = [f"{prefix}{kind}" for kind in ("execution.completed", "planning.completed")]
+    often = QUICK.model_copy(update={"flush_rows": 5})
+
+    async def main() -> list[Row]:
+        for topic in topics:
+            for partition in range(2):
+                messages = [structured("execution.completed", execution()) for _ in range(150)]
+                await publish(broker, topic, messages, partition)
+        return await ingest(broker, prefix, tmp_path, 600, often)
+
+    found = Counter((row.topic, row.partition, row.offset) for row in asyncio.run(main()))
+    wanted = {
+        (topic, partition, n) for topic in topics for partition in range(2) for n in range(150)
+    }
+    assert found.keys() == wanted
+    assert set(found.values()) == {1}
+
+
 def test_every_step_of_the_commit_is_passed_in_order(
     tmp_path: Path, broker: str, prefix: str
 ) -> None:
