@@ -114,7 +114,7 @@ class DeadLetters:
             topic=self.topic,
             key=record.key,
             value=record.value,
-            headers=[*record.headers, *said],
+            headers=[*((str(name), value) for name, value in record.headers), *said],
             timestamp=record.timestamp,
         )
 
