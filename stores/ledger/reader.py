@@ -93,10 +93,15 @@ class DeltaLedgerReader:
             rows=rows,
             offsets=_offsets(found.transactions),
             gaps=gaps_of(found.transactions),
-            retired=[self._tally(name) for name in retired_of(found.transactions)],
+            retired=[self.tally(name) for name in retired_of(found.transactions)],
         )
 
-    def _tally(self, name: str) -> pa.Table:
+    def retired(self) -> list[str]:
+        """The names of the tallies of what retention has dropped."""
+        return retired_of(log.state(self._place).transactions)
+
+    def tally(self, name: str) -> pa.Table:
+        """One of them, as it was frozen."""
         with self._place.open(name) as file:
             return pq.read_table(file)
 

@@ -24,6 +24,8 @@ from stores.ledger.table import open_table, place_of
 
 Offsets = np.ndarray[Any, np.dtype[np.int64]]
 DISPOSITIONS = tuple(str(one) for one in Disposition)
+UNKNOWN = -1
+"""The code of what is none of DISPOSITIONS, such as null."""
 _BATCH = 8_192
 _HEX = "S64"  # SHA-256 as hexadecimal digits
 
@@ -97,7 +99,7 @@ def _milliseconds(moment: datetime) -> int:
 class PartitionRows:
     """One partition's rows in offset order: about 80 bytes each.
 
-    `offsets` and `sizes` are int64, `dispositions` int8 into DISPOSITIONS, `digests` 64 hexadecimal
+    `offsets` and `sizes` are int64, `dispositions` int8 into DISPOSITIONS (or UNKNOWN), `digests` 64 hexadecimal
     digits; all of one length.
     """
 
@@ -142,7 +144,7 @@ def partition_rows(
 
 
 def _arrays(batch: pa.RecordBatch) -> tuple[Any, ...]:
-    codes = pc.index_in(batch["disposition"], pa.array(DISPOSITIONS))
+    codes = pc.fill_null(pc.index_in(batch["disposition"], pa.array(DISPOSITIONS)), UNKNOWN)
     return (
         batch["offset"].to_numpy(),
         codes.to_numpy(zero_copy_only=False).astype(np.int8),
