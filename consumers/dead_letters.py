@@ -114,7 +114,7 @@ class DeadLetters:
             topic=self.topic,
             key=record.key,
             value=record.value,
-            headers=[*((str(name), value) for name, value in record.headers), *said],
+            headers=[*record.headers, *said],
             timestamp=record.timestamp,
         )
 
