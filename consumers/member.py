@@ -38,7 +38,7 @@ def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> Len
     )
 
 
-async def start(consumer: AIOKafkaConsumer, stop: asyncio.Event) -> bool:
+async def start(consumer: LenientConsumer, stop: asyncio.Event) -> bool:
     """Connect; False if told to stop meanwhile. Raises aiokafka's KafkaError."""
     starting = asyncio.ensure_future(consumer.start())
     told = asyncio.ensure_future(stop.wait())
@@ -52,7 +52,7 @@ async def start(consumer: AIOKafkaConsumer, stop: asyncio.Event) -> bool:
     return True
 
 
-async def leave(consumer: AIOKafkaConsumer) -> None:
+async def leave(consumer: LenientConsumer) -> None:
     """Leave the group, as far as the broker answers in time."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(consumer.stop(), _LEAVE_SECONDS)

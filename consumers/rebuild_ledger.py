@@ -124,7 +124,7 @@ class RebuildLedger:
             self._reached[tp] = offsets.get(partition_key(self._cluster, *tp, number), 0)
         return numbers
 
-    def _below(self, scan: Scan, bounds: Mapping[TopicPartition, Bounds]) -> int:
+    def _below(self, scan: Scan, bounds: Mapping[TopicPartition, LogEnds]) -> int:
         """Rows of records that Kafka no longer has."""
         of = self._cluster
         return sum(
