@@ -44,8 +44,6 @@ def test_each_way_of_reading_names_the_file(
     tp = TopicPartition(topic, int(partition))
     ways: list[Callable[[], object]] = [
         lambda: list(reader.rows()),
-        lambda: list(reader.identities(cluster, tp)),
-        lambda: reader.newest(cluster, tp),
         lambda: reader.table(["digest"]),
         lambda: list(reader.snapshot(["id", "digest"]).rows),
         lambda: list(Scan(tmp_path).batches(["id", "digest"])),
