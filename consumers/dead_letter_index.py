@@ -54,13 +54,22 @@ class DeadLetterIndex:
         Ingest publishes a partition's letters in the order of their offsets, and retention takes the
         oldest: below the first letter that is left they have expired, above it they were lost.
         """
-        place = f"{cluster}-{tp.topic}-{tp.partition}.{incarnation}"
-        known = self._sorted.get(place, np.empty(0, np.int64))
+        known = self._known(cluster, tp, incarnation)
         absent = np.setdiff1d(offsets, known)
         if not self._beginning_expired:
             return Unfound(absent, absent[:0])
         oldest = known[0] if len(known) else np.iinfo(np.int64).max
         return Unfound(absent[absent > oldest], absent[absent < oldest])
+
+    def having(
+        self, cluster: str, tp: TopicPartition, incarnation: int, offsets: Offsets
+    ) -> Offsets:
+        """Those of a partition's rows that have a letter."""
+        return np.intersect1d(offsets, self._known(cluster, tp, incarnation))
+
+    def _known(self, cluster: str, tp: TopicPartition, incarnation: int) -> Offsets:
+        place = f"{cluster}-{tp.topic}-{tp.partition}.{incarnation}"
+        return self._sorted.get(place, np.empty(0, np.int64))
 
     def _note(self, record: Record) -> None:
         letter = Letter.of(record)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
+from consumers.lenient_headers import LenientConsumer
 from operations.relay_outbox import Published
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
@@ -95,7 +95,7 @@ class KafkaPublishedEvents:
 
         A position beyond the end is of an earlier topic of that name: read from the start.
         """
-        consumer = AIOKafkaConsumer(
+        consumer = LenientConsumer(
             topic,
             **self._connection.options(),
             enable_auto_commit=False,
@@ -110,7 +110,7 @@ class KafkaPublishedEvents:
         finally:
             await consumer.stop()
 
-    async def _read(self, consumer: AIOKafkaConsumer, since: Mapping[int, int]) -> Published:
+    async def _read(self, consumer: LenientConsumer, since: Mapping[int, int]) -> Published:
         partitions = list(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
@@ -127,7 +127,7 @@ class KafkaPublishedEvents:
 def _event_id(record: object) -> str | None:
     for name, value in getattr(record, "headers", ()):
         if name == "ce_id":
-            return str(value.decode())
+            return str((value or b"").decode(errors="replace"))
     try:
         body = json.loads(getattr(record, "value", b"") or b"{}")
     except ValueError:

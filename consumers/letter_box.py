@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from consumers.lenient_headers import LenientConsumer
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from schemas.errors import Code, Unrecoverable
@@ -90,8 +91,8 @@ class LetterBox:
                     yield letter
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
+    async def _reading(self) -> AsyncIterator[LenientConsumer]:
+        consumer = LenientConsumer(
             **self._connection.options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -108,7 +109,7 @@ class LetterBox:
 
 
 async def _until_now(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    consumer: LenientConsumer, partitions: Sequence[TopicPartition]
 ) -> AsyncIterator[Record]:
     """What lies on the partitions at the moment of the call."""
     ends = await consumer.end_offsets(partitions)

@@ -19,8 +19,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
-from aiokafka.record.memory_records import MemoryRecords
 
+from consumers.lenient_headers import UNREADABLE, Batches
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from schemas.errors import Code, Unrecoverable
@@ -186,7 +186,7 @@ def _spans(
     """The spans of one answer, from `position` up to its last whole batch or `until`."""
     waiting = sorted(aborted, key=lambda one: one[1], reverse=True)
     producers: set[int] = set()
-    batches = MemoryRecords(data)
+    batches = Batches(data)
     while batches.has_next() and position < until:
         batch = batches.next_batch()
         if not batch.validate_crc():
@@ -197,7 +197,9 @@ def _spans(
         while waiting and waiting[-1][1] <= batch.next_offset - 1:
             producers.add(waiting.pop()[0])
         kind = _kind(batch, producers)
-        records = _records(tp, batch, position, end) if kind is Kind.DATA else ()
+        records: Sequence[Record] = ()
+        if kind is Kind.DATA:
+            records = _records(tp, batches, batch, position, end)
         start = position
         if kind is not Kind.DATA:  # a data batch's own holes are found by its records
             start = min(max(batch.base_offset, position), end)
@@ -235,7 +237,16 @@ def _runs(records: Sequence[Record], first: int, end: int) -> Iterator[Span]:
         yield Span(Kind.HOLE, first, end)
 
 
-def _records(tp: TopicPartition, batch: Any, first: int, end: int) -> list[Record]:
+def _records(
+    tp: TopicPartition, batches: Batches, batch: Any, first: int, end: int
+) -> list[Record]:
+    try:
+        return _parsed(tp, batch, first, end)
+    except UNREADABLE:
+        return _parsed(tp, batches.lenient(batch.base_offset).next_batch(), first, end)
+
+
+def _parsed(tp: TopicPartition, batch: Any, first: int, end: int) -> list[Record]:
     return [
         Record(tp.topic, tp.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
         for r in batch

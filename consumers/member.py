@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from consumers.lenient_headers import LenientConsumer
 from consumers.settings import IngestSettings
 from producers.connection import KafkaConnection
 
@@ -18,11 +19,11 @@ _FETCH_BYTES = 32 * 1024 * 1024
 _LEAVE_SECONDS = 4.0
 
 
-def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> AIOKafkaConsumer:
+def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> LenientConsumer:
     """An aiokafka consumer that commits and resets nothing by itself."""
     # The assignor keeps what it assigned last in its class: one class a member.
     sticky = type("Sticky", (StickyPartitionAssignor,), {})
-    return AIOKafkaConsumer(
+    return LenientConsumer(
         **connection.options(),
         group_id=settings.group,
         group_instance_id=settings.member_id,
@@ -37,7 +38,7 @@ def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> AIO
     )
 
 
-async def start(consumer: AIOKafkaConsumer, stop: asyncio.Event) -> bool:
+async def start(consumer: LenientConsumer, stop: asyncio.Event) -> bool:
     """Connect; False if told to stop meanwhile. Raises aiokafka's KafkaError."""
     starting = asyncio.ensure_future(consumer.start())
     told = asyncio.ensure_future(stop.wait())
@@ -51,7 +52,7 @@ async def start(consumer: AIOKafkaConsumer, stop: asyncio.Event) -> bool:
     return True
 
 
-async def leave(consumer: AIOKafkaConsumer) -> None:
+async def leave(consumer: LenientConsumer) -> None:
     """Leave the group, as far as the broker answers in time."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(consumer.stop(), _LEAVE_SECONDS)

@@ -105,32 +105,32 @@ class RebuildLedger:
         self, bounds: Mapping[TopicPartition, LogEnds], *, accept_loss: bool
     ) -> dict[TopicPartition, int]:
         """Each partition's incarnation; refuses at once where rows are known to be lost."""
+        offsets: Mapping[str, int] = {}
         try:
-            scan = Scan(self._ledger)
             offsets = DeltaLedgerReader(self._ledger).offsets()
+            scan = Scan(self._ledger)
+            below = self._below(scan, bounds)
         except Unrecoverable as error:
-            if accept_loss:
-                return dict.fromkeys(bounds, 0)
-            raise Unrecoverable(
-                Code.RECORDS_EXPIRED,
-                f"the old ledger cannot be read ({error.what}), so nobody knows what it holds",
-                remedy="give --accept-loss to take what Kafka has",
-            ) from error
-        self._version = scan.version
-        below = 0
-        for tp, found in bounds.items():
-            place = where(
-                cluster=self._cluster, topic=tp.topic, partition=tp.partition, below=found.first
-            )
-            below += scan.count(place)
-        _refuse(below, accept_loss=accept_loss)
-        if any_retired(self._ledger) and not accept_loss:
+            if not accept_loss:
+                raise _unknown(error) from error
+        else:
+            self._version = scan.version
+            _refuse(below, accept_loss=accept_loss)
+        if not accept_loss and any_retired(self._ledger):
             detail = "the counts of the days that its retention dropped would be lost"
             raise Unrecoverable(Code.RECORDS_EXPIRED, detail)
         numbers = {tp: newest_incarnation(offsets, self._cluster, tp) for tp in bounds}
         for tp, number in numbers.items():
             self._reached[tp] = offsets.get(partition_key(self._cluster, *tp, number), 0)
         return numbers
+
+    def _below(self, scan: Scan, bounds: Mapping[TopicPartition, LogEnds]) -> int:
+        """Rows of records that Kafka no longer has."""
+        of = self._cluster
+        return sum(
+            scan.count(where(cluster=of, topic=tp.topic, partition=tp.partition, below=found.first))
+            for tp, found in bounds.items()
+        )
 
     async def _build(
         self,
@@ -181,13 +181,18 @@ class RebuildLedger:
         """Rows of the old ledger that the new one lacks; None where it cannot be read."""
         if self._version is None:
             return None
-        lost = Scan(self._ledger).count()
-        for tp, number in numbers.items():
-            old, new = (
-                partition_rows(path, self._cluster, tp, number).offsets
-                for path in (self._ledger, self._replacement.folder)
-            )
-            lost -= int(np.isin(old, new, assume_unique=False).sum())
+        try:
+            lost = Scan(self._ledger).count()
+            for tp, number in numbers.items():
+                old, new = (
+                    partition_rows(path, self._cluster, tp, number).offsets
+                    for path in (self._ledger, self._replacement.folder)
+                )
+                lost -= int(np.isin(old, new, assume_unique=False).sum())
+        except Unrecoverable as error:
+            if not accept_loss:
+                raise _unknown(error) from error
+            return None
         _refuse(lost, accept_loss=accept_loss)
         return lost
 
@@ -200,3 +205,11 @@ class RebuildLedger:
 def _refuse(lost: int, *, accept_loss: bool) -> None:
     if lost and not accept_loss:
         raise Unrecoverable(Code.RECORDS_EXPIRED, f"{lost} rows would be lost")
+
+
+def _unknown(error: Unrecoverable) -> Unrecoverable:
+    return Unrecoverable(
+        Code.RECORDS_EXPIRED,
+        f"the old ledger cannot be read ({error.what}), so nobody knows what it holds",
+        remedy="give --accept-loss to take what Kafka has",
+    )

@@ -11,9 +11,11 @@ import numpy as np
 from consumers.dead_letter_index import DeadLetterIndex
 from consumers.log_walk import Kind, LogEnds, Span
 from schemas.digests import sha256_hex
+from schemas.envelope import decode
+from schemas.errors import Code, InvalidEvent
 from schemas.records import Record, TopicPartition
 from schemas.rows import Disposition
-from stores.ledger.scan import DISPOSITIONS, Offsets, PartitionRows
+from stores.ledger.scan import DISPOSITIONS, UNKNOWN, Offsets, PartitionRows
 
 _NAMED = 5
 """Offenders of one kind that are named for each partition; all are counted."""
@@ -86,6 +88,8 @@ class PartitionReport:
 MISSING = "missing"
 DOUBLED = "doubled"
 DIFFERENT = "different"
+UNDECIDED = "undecided"
+RELABELLED = "relabelled"
 PHANTOM = "phantom"
 AHEAD = "ahead"
 UNPUBLISHED = "unpublished"
@@ -95,12 +99,16 @@ OFFENCES = {
     MISSING: "records without a row",
     DOUBLED: "rows too many of one record",
     DIFFERENT: "rows whose size or digest is not their record's",
+    UNDECIDED: "rows whose disposition is none",
+    RELABELLED: "rows that are no dead letters, though their record is one",
     PHANTOM: "rows where no record can be received",
     AHEAD: "rows that no stored offset covers",
     UNPUBLISHED: "dead letters that are not on their topic",
     GAP: "offsets that expired unread, in no accepted gap",
     BEYOND: "stored offsets beyond the log's end",
 }
+_BY_SETTINGS = frozenset({Code.TOO_LARGE, Code.TOO_DEEP, Code.TOO_MANY_MESSAGES})
+"""What a record that died of may be accepted later, under other settings."""
 
 
 class Reconciliation:
@@ -112,20 +120,23 @@ class Reconciliation:
         self.report = PartitionReport(*tp, incarnation, bounds.first, bounds.stable, next_offset)
         self._next = next_offset or 0
         self._gaps: Sequence[tuple[int, int]] = ()
-        self._kept_from = 0
+        self._kept_from = self._dropped = 0
+        self._lettered: frozenset[int] = frozenset()
         self._rows = PartitionRows(*(np.empty(0, kind) for kind in ("i8", "i1", "i8", "S64")))
 
     def take_rows(
-        self, rows: PartitionRows, gaps: Sequence[tuple[int, int]], *, retired: bool
+        self, rows: PartitionRows, gaps: Sequence[tuple[int, int]], *, dropped: int
     ) -> None:
-        """The ledger's side: rows, the accepted gaps as [first, end), and whether retention has dropped
-        rows: always a partition's oldest, so those below the first one that is left.
+        """The ledger's side: rows, the accepted gaps as [first, end), and how many rows retention has
+        dropped: always a partition's oldest, so those below the first one that is left.
         """
-        self._rows, self._gaps = rows, gaps
-        if retired:
+        self._rows, self._gaps, self._dropped = rows, gaps, dropped
+        if dropped:
             self._kept_from = int(rows.offsets[0]) if len(rows.offsets) else self._next
         report = self.report
         report.offend(DOUBLED, rows.doubled())
+        report.offend(UNDECIDED, rows.offsets[rows.dispositions == UNKNOWN])
+        report.offend(PHANTOM, rows.offsets[rows.offsets < 0])
         self._expire(0, report.first)
         if report.next_offset is None:
             return
@@ -158,6 +169,9 @@ class Reconciliation:
         found = letters.without(cluster, tp, self.report.incarnation, offsets[offsets < self._next])
         self.report.offend(UNPUBLISHED, found.lost)
         self.report.letters_expired = len(found.expired)
+        others = np.setdiff1d(self._rows.offsets, offsets)
+        lettered = letters.having(cluster, tp, self.report.incarnation, others)
+        self._lettered = frozenset(lettered.tolist())
 
     def take_ahead(self, next_offset: int) -> None:
         """Rows at or above the offset that the ledger stored after they were read."""
@@ -178,10 +192,13 @@ class Reconciliation:
     def _compare(self, records: Sequence[Record], rows: slice) -> None:
         below = [record for record in records if record.offset < self._next]
         self.report.not_yet_read += len(records) - len(below)
-        kept = [record for record in below if record.offset >= self._kept_from]
-        self.report.retired += len(below) - len(kept)
-        read = [record for record in kept if not self._excused(record.offset)]
-        self.report.in_gap += len(kept) - len(read)
+        read = [record for record in below if not self._excused(record.offset)]
+        self.report.in_gap += len(below) - len(read)
+        kept = [record for record in read if record.offset >= self._kept_from]
+        gone = len(read) - len(kept)
+        retired = min(gone, self._dropped - self.report.retired)
+        self.report.retired += retired
+        read = read[retired:]  # rows lie in offset order, and so do those that retention drops
         self.report.received += len(read)
         for record, place in zip(read, self._places(read, rows), strict=True):
             if place is None:
@@ -201,9 +218,22 @@ class Reconciliation:
             yield rows.start + int(place) if there else None
 
     def _compare_one(self, record: Record, place: int) -> None:
-        name = DISPOSITIONS[self._rows.dispositions[place]]
-        setattr(self.report, name, getattr(self.report, name) + 1)
+        code = self._rows.dispositions[place]
+        if code != UNKNOWN:
+            name = DISPOSITIONS[code]
+            setattr(self.report, name, getattr(self.report, name) + 1)
+        if record.offset in self._lettered and _never_readable(record):
+            self.report.offend(RELABELLED, [record.offset])
         value = record.value or b""
         same = self._rows.sizes[place] == len(value)
         if not same or self._rows.digests[place] != sha256_hex(value).encode():
             self.report.offend(DIFFERENT, [record.offset])
+
+
+def _never_readable(record: Record) -> bool:
+    """Whether no settings make an event of it."""
+    try:
+        decode(record)
+    except InvalidEvent as error:
+        return error.code not in _BY_SETTINGS
+    return False

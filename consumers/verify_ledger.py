@@ -7,6 +7,7 @@ what is written meanwhile lies above those offsets and counts as not yet read.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from pathlib import Path
 from consumers.dead_letter_index import DeadLetterIndex
 from consumers.log_walk import LogEnds, LogReader
 from consumers.reconcile import PartitionReport, Reconciliation
+from consumers.stray_rows import stray_rows
 from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition, partition_key
+from stores.control import tallies
 from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.gaps import Gap
 from stores.ledger.place import Place
-from stores.ledger.scan import any_retired, partition_rows
+from stores.ledger.scan import partition_rows
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being read, how many offsets of how many were passed."""
@@ -27,11 +30,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is verified: input topics, and where their dead letters are. None: every partition."""
+    """What is verified: input topics, and where their dead letters are. None: every partition.
+
+    `narrowed`: these are not all input topics, so rows of others are none of its business.
+    """
 
     topics: Sequence[str]
     dead_letter_topic: str
     partition: int | None = None
+    narrowed: bool = False
 
 
 class VerifyLedger:
@@ -42,7 +49,7 @@ class VerifyLedger:
         self._reader = reader
         self._cluster = cluster
         self._gaps: Sequence[Gap] = ()
-        self._retired = False
+        self._dropped: dict[str, Counter[TopicPartition]] = {}
         self._passed = 0
         self._total = 0
 
@@ -52,10 +59,14 @@ class VerifyLedger:
         """The sums of each partition. Memory: the rows' numbers and digests of one partition."""
         offsets = await asyncio.to_thread(self._reader.offsets)
         self._gaps = await asyncio.to_thread(self._reader.gaps)
-        self._retired = await asyncio.to_thread(any_retired, self._ledger)
         bounds = await self._bounds(log, scope)
         letters = await self._letters(log, scope, bounds, say)
-        return [await self._partition(log, tp, bounds[tp], offsets, letters, say) for tp in bounds]
+        reports = [
+            await self._partition(log, tp, bounds[tp], offsets, letters, say) for tp in bounds
+        ]
+        known = {_place(report) for report in reports}
+        strays = await asyncio.to_thread(self._strays, scope)
+        return [*reports, *(one for one in strays if _place(one) not in known)]
 
     async def _bounds(self, log: LogReader, scope: Scope) -> dict[TopicPartition, LogEnds]:
         known = [tp for topic in scope.topics for tp in await log.partitions(topic)]
@@ -90,7 +101,8 @@ class VerifyLedger:
         found = Reconciliation(tp, number, bounds, offsets.get(key))
         rows = await asyncio.to_thread(partition_rows, self._ledger, self._cluster, tp, number)
         gaps = [(gap.start, gap.end) for gap in self._gaps if gap.key == key]
-        found.take_rows(rows, gaps, retired=self._retired)
+        dropped = await asyncio.to_thread(self._dropped_of, tp)
+        found.take_rows(rows, gaps, dropped=dropped)
         found.take_letters(self._cluster, letters)
         if found.newest() >= offsets.get(key, 0):
             found.take_ahead((await asyncio.to_thread(self._reader.offsets)).get(key, 0))
@@ -99,9 +111,27 @@ class VerifyLedger:
             self._advance(say, f"{tp.topic}[{tp.partition}]", span.end - span.first)
         return found.report
 
+    def _strays(self, scope: Scope) -> list[PartitionReport]:
+        topics = scope.topics if scope.narrowed else ()
+        return stray_rows(self._ledger, self._reader, self._cluster, topics, scope.partition)
+
+    def _dropped_of(self, tp: TopicPartition) -> int:
+        """How many rows retention has dropped; asked after the rows were read, so none is overlooked."""
+        for name in self._reader.retired():
+            if name not in self._dropped:
+                found = tallies.thawed(self._reader.tally(name)).dispositions
+                self._dropped[name] = Counter()
+                for (topic, partition, _), count in found.items():
+                    self._dropped[name][TopicPartition(topic, partition)] += count
+        return sum(counts[tp] for counts in self._dropped.values())
+
     def _advance(self, say: Progress, what: str, passed: int) -> None:
         self._passed += passed
         say(what, self._passed, self._total)
+
+
+def _place(report: PartitionReport) -> tuple[str, int, int]:
+    return report.topic, report.partition, report.incarnation
 
 
 def newest_incarnation(offsets: Mapping[str, int], cluster: str, tp: TopicPartition) -> int:

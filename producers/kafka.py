@@ -68,7 +68,7 @@ class KafkaProducer:
                 record.topic,
                 value=record.value,
                 key=_key(record),
-                headers=list(record.headers),
+                headers=[(str(name), value) for name, value in record.headers],  # no subclass of it
                 timestamp_ms=record.timestamp,
                 partition=record.partition,
             )

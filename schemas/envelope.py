@@ -23,7 +23,7 @@ from schemas.events import (
     UnknownEvent,
 )
 from schemas.executions import ExecutionData, PlanData
-from schemas.records import Record
+from schemas.records import Record, UnreadableName
 from schemas.wellformed import beyond_float, has_constant, stated_twice, too_deep
 
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -71,6 +71,8 @@ def headers_of(record: Record, limits: Limits) -> dict[str, str]:
     size = 0
     for given, raw in record.headers:
         size += len(given) + len(raw or b"")
+        if type(given) is UnreadableName:
+            raise InvalidEvent(Code.BAD_HEADER, f"the name {given[:80]} is not UTF-8")
         name = given.lower()
         if name == "content-type" or name.startswith("ce_"):
             try:

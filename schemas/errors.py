@@ -53,7 +53,7 @@ class Code(Enum):
     BEYOND_FLOAT = ("E7016", "a number is beyond a 64-bit float", "send a smaller one, or a string")
     BAD_HEADER = (
         "E7017",
-        "a CloudEvents header is not UTF-8, or has two values",
+        "a header's name or a CloudEvents header is not UTF-8, or the latter has two values",
         "write each header once, in UTF-8",
     )
 

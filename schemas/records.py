@@ -20,6 +20,12 @@ def partition_key(cluster: str, topic: str, partition: int, incarnation: int = 0
     return f"{cluster}:{topic}:{partition}" + (f"#{incarnation}" if incarnation else "")
 
 
+class UnreadableName(str):
+    r"""A header's name that is not UTF-8, its bytes escaped (`\xff`); any other name is a plain str."""
+
+    __slots__ = ()
+
+
 class Record(NamedTuple):
     """One record, undecoded. `timestamp` is Kafka's, in milliseconds since 1970 (UTC)."""
 

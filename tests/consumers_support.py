@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from consumers.dead_letters import DeadLetters
 from consumers.ingest import IngestLoop
@@ -21,7 +24,7 @@ from operations.stop_partitions import StopPartitions
 from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
-from schemas.records import TopicPartition
+from schemas.records import Record, TopicPartition
 from schemas.rows import Row
 from schemas.telemetry import Meter, NoMeter
 from stores.artifacts.objects import ObjectFolder
@@ -31,6 +34,7 @@ from tests.support import event, execution
 
 QUICK = IngestSettings(flush_seconds=0.1, session_timeout_ms=6000, heartbeat_ms=200)
 _NOBODY = NoMeter()
+_MIB = 1024 * 1024
 Message = tuple[bytes | None, Sequence[tuple[str, bytes]]]
 
 
@@ -151,6 +155,33 @@ async def ingest(
     stop.set()
     await running
     return sorted(reader.rows(), key=lambda r: (r.topic, r.partition, r.offset))
+
+
+async def publish_batch(
+    broker: str, tp: TopicPartition, records: Sequence[Record], codec: int = 0
+) -> None:
+    """One batch by aiokafka's Python builder, which writes header names that its producer refuses."""
+    builder = _DefaultRecordBatchBuilderPy(
+        magic=2,
+        compression_type=codec,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=_MIB,
+    )
+    for number, one in enumerate(records):
+        assert builder.append(number, one.timestamp, one.key, one.value, list(one.headers))
+    client = AIOKafkaClient(bootstrap_servers=broker)
+    await client.bootstrap()
+    await client.add_topic(tp.topic)
+    request = ProduceRequest(
+        None, 1, 10_000, [(tp.topic, [(tp.partition, bytes(builder.build()))])]
+    )
+    answer = await client.send(client.cluster.leader_for_partition(tp), request)
+    await client.close()
+    ((_, ((_, error, *_rest),)),) = answer.topics
+    assert not error
 
 
 async def read_all(broker: str, topic: str, count: int) -> list[Any]:

@@ -80,7 +80,9 @@ async def _verify(
     from schemas.events import DEAD_LETTER_TOPIC  # noqa: PLC0415
 
     prefix = wiring.settings.kafka.prefix
-    scope = Scope(_topics(prefix, topic), f"{prefix}{DEAD_LETTER_TOPIC}", partition)
+    scope = Scope(
+        _topics(prefix, topic), f"{prefix}{DEAD_LETTER_TOPIC}", partition, topic is not None
+    )
     cluster = await cluster_id(wiring.kafka)
     operation = VerifyLedger(wiring.ledger_place, wiring.ledger, cluster)
     async with LogReader(wiring.kafka) as log:

@@ -41,7 +41,7 @@ def print_reports(reports: Sequence[PartitionReport]) -> None:
     from consumers.reconcile import OFFENCES  # noqa: PLC0415
 
     for topic, group in groupby(reports, key=lambda report: report.topic):
-        known = [report for report in group if report.end]
+        known = [report for report in group if report.end or report.offences]
         if not known:
             typer.echo(f"{topic}: nothing was ever written\n")
             continue

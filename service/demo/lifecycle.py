@@ -7,9 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-
 from consumers.kafka import input_topics
+from consumers.lenient_headers import LenientConsumer
 from producers.connection import KafkaConnection
 from schemas.events import LIFECYCLE_TOPIC
 
@@ -37,7 +36,7 @@ def count_records(connection: KafkaConnection, prefix: str = "") -> int:
 async def _read(
     connection: KafkaConnection, topics: Sequence[str]
 ) -> list[tuple[Sequence[tuple[str, bytes]], bytes | None]]:
-    consumer = AIOKafkaConsumer(
+    consumer = LenientConsumer(
         *topics,
         **connection.options(),
         enable_auto_commit=False,

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from stores.ledger.commit import remove
+from stores.ledger.damage import parsing
 from stores.ledger.files import DataFile, add_action, data_files, remove_action
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.schema import PARTITION_COLUMN, fit, ordered
@@ -87,5 +88,5 @@ def _merge(table: DeltaTable, place: Place, group: Sequence[DataFile], fault: Fa
 
 
 def _rows(place: Place, file: DataFile) -> pa.Table:
-    with place.open(file.name) as source:
+    with parsing(place, file.name), place.open(file.name) as source:
         return pq.ParquetFile(source).read()

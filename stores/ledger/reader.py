@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from stores.ledger import log
 from stores.ledger.commit import OWN
+from stores.ledger.damage import parsing, scanning
 from stores.ledger.files import records
 from stores.ledger.gaps import Gap, gaps_of
 from stores.ledger.place import Place
@@ -64,7 +67,9 @@ class DeltaLedgerReader:
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """All rows, with the columns asked for."""
-        return open_table(self._place).to_pyarrow_dataset().to_table(columns=list(columns))
+        table = open_table(self._place)
+        with scanning(table, self._place):
+            return table.to_pyarrow_dataset().to_table(columns=list(columns))
 
     def additions(self, since: int, columns: Sequence[str]) -> Iterator[Addition]:
         """Commits after version `since`, in order; what changes no row counted is skipped.
@@ -77,7 +82,7 @@ class DeltaLedgerReader:
             offsets = _offsets(moved)
             if added or offsets:
                 try:
-                    rows = [row for name in added for row in records(self._place, name, columns)]
+                    rows = [row for name in added for row in self._records(name, columns)]
                 except FileNotFoundError:
                     raise log.LogExpired(since) from None
                 yield Addition(version, rows, offsets, gaps_of(moved))
@@ -86,26 +91,41 @@ class DeltaLedgerReader:
         """Everything as of the newest version."""
         table = open_table(self._place)
         found = log.state(self._place, table.version())
-        batches = table.to_pyarrow_dataset().to_batches(columns=list(columns))
+        batches = self._batches(table, list(columns), None)
         rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
         return Snapshot(
             version=table.version(),
             rows=rows,
             offsets=_offsets(found.transactions),
             gaps=gaps_of(found.transactions),
-            retired=[self._tally(name) for name in retired_of(found.transactions)],
+            retired=[self.tally(name) for name in retired_of(found.transactions)],
         )
 
-    def _tally(self, name: str) -> pa.Table:
-        with self._place.open(name) as file:
+    def retired(self) -> list[str]:
+        """The names of the tallies of what retention has dropped."""
+        return retired_of(log.state(self._place).transactions)
+
+    def tally(self, name: str) -> pa.Table:
+        """One of them, as it was frozen."""
+        with parsing(self._place, name), self._place.open(name) as file:
             return pq.read_table(file)
+
+    def _records(self, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        with parsing(self._place, name):
+            return records(self._place, name, columns)
 
     def _scan(
         self, columns: Sequence[str] | None, wanted: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
         names = list(columns) if columns else [field.name for field in TABLE_SCHEMA]
-        dataset = open_table(self._place).to_pyarrow_dataset()
-        yield from dataset.to_batches(columns=names, filter=wanted)
+        yield from self._batches(open_table(self._place), names, wanted)
+
+    def _batches(
+        self, table: DeltaTable, names: list[str], wanted: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Raises Unrecoverable(LEDGER_UNREADABLE) where a file is damaged."""
+        with scanning(table, self._place):
+            yield from table.to_pyarrow_dataset().to_batches(columns=names, filter=wanted)
 
 
 def _offsets(transactions: Mapping[str, int]) -> dict[str, int]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.records import TopicPartition
+from stores.ledger.damage import scanning
 from stores.ledger.place import Place
 from stores.ledger.table import open_table
 
@@ -37,7 +38,9 @@ class Recall:
     def __init__(
         self, place: Place, cluster: str, incarnations: Mapping[TopicPartition, int]
     ) -> None:
-        self._data = open_table(place).to_pyarrow_dataset()
+        self._place = place
+        self._table = open_table(place)
+        self._data = self._table.to_pyarrow_dataset()
         self._cluster = cluster
         self._incarnations = incarnations
 
@@ -76,6 +79,13 @@ class Recall:
                 yield tp, batch.filter(here)
 
     def _batches(
+        self, columns: Mapping[str, pc.Expression], firsts: Mapping[TopicPartition, int]
+    ) -> Iterator[pa.RecordBatch]:
+        """Raises Unrecoverable(LEDGER_UNREADABLE) where a file is damaged."""
+        with scanning(self._table, self._place):
+            yield from self._scanned(columns, firsts)
+
+    def _scanned(
         self, columns: Mapping[str, pc.Expression], firsts: Mapping[TopicPartition, int]
     ) -> Iterator[pa.RecordBatch]:
         if not firsts:

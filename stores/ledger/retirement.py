@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from stores.ledger.commit import OWN, remove
+from stores.ledger.damage import parsing
 from stores.ledger.files import data_files, records, remove_action
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.table import open_table
@@ -37,8 +38,11 @@ class Retirement:
 
     def rows(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """The day's rows, file by file."""
-        found = (records(self._place, file.name, columns) for file in self._files)
-        return itertools.chain.from_iterable(found)
+        return itertools.chain.from_iterable(self._records(f.name, columns) for f in self._files)
+
+    def _records(self, name: str, columns: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        with parsing(self._place, name):
+            return records(self._place, name, columns)
 
     def drop(self, tally: pa.Table) -> None:
         """Drop the day and keep its tally. Raises NotReady(LEDGER_FENCED) if files were removed meanwhile."""

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from schemas.records import TopicPartition
 from schemas.rows import Disposition
 from stores.ledger import log
+from stores.ledger.damage import scanning
 from stores.ledger.files import DataFile, data_files
 from stores.ledger.place import Place
 from stores.ledger.retirement import retired_of
@@ -24,6 +25,8 @@ from stores.ledger.table import open_table, place_of
 
 Offsets = np.ndarray[Any, np.dtype[np.int64]]
 DISPOSITIONS = tuple(str(one) for one in Disposition)
+UNKNOWN = -1
+"""The code of what is none of DISPOSITIONS, such as null."""
 _BATCH = 8_192
 _HEX = "S64"  # SHA-256 as hexadecimal digits
 
@@ -33,25 +36,28 @@ class Scan:
 
     def __init__(self, place: Path | Place) -> None:
         """The newest version. Raises Unrecoverable(NO_SUCH_FILE) where no ledger is: none is made."""
-        self._table = open_table(place, make=False)
+        self._place = place_of(place)
+        self._table = open_table(self._place, make=False)
         self._data = self._table.to_pyarrow_dataset()
         self.version = self._table.version()
 
     def batches(
         self, columns: Sequence[str], wanted: pc.Expression | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Rows, in no order."""
-        yield from self._data.to_batches(
-            columns=list(columns),
-            filter=wanted,
-            batch_size=_BATCH,
-            batch_readahead=2,
-            fragment_readahead=1,
-        )
+        """Rows, in no order. Raises Unrecoverable(LEDGER_UNREADABLE), as `count` does."""
+        with scanning(self._table, self._place):
+            yield from self._data.to_batches(
+                columns=list(columns),
+                filter=wanted,
+                batch_size=_BATCH,
+                batch_readahead=2,
+                fragment_readahead=1,
+            )
 
     def count(self, wanted: pc.Expression | None = None) -> int:
         """How many rows."""
-        return int(self._data.count_rows(filter=wanted))
+        with scanning(self._table, self._place):
+            return int(self._data.count_rows(filter=wanted))
 
     def files(self) -> list[DataFile]:
         """The data files, the smallest first."""
@@ -97,7 +103,7 @@ def _milliseconds(moment: datetime) -> int:
 class PartitionRows:
     """One partition's rows in offset order: about 80 bytes each.
 
-    `offsets` and `sizes` are int64, `dispositions` int8 into DISPOSITIONS, `digests` 64 hexadecimal
+    `offsets` and `sizes` are int64, `dispositions` int8 into DISPOSITIONS (or UNKNOWN), `digests` 64 hexadecimal
     digits; all of one length.
     """
 
@@ -142,7 +148,7 @@ def partition_rows(
 
 
 def _arrays(batch: pa.RecordBatch) -> tuple[Any, ...]:
-    codes = pc.index_in(batch["disposition"], pa.array(DISPOSITIONS))
+    codes = pc.fill_null(pc.index_in(batch["disposition"], pa.array(DISPOSITIONS)), UNKNOWN)
     return (
         batch["offset"].to_numpy(),
         codes.to_numpy(zero_copy_only=False).astype(np.int8),

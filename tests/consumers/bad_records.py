@@ -32,6 +32,16 @@ class Bad(NamedTuple):
     key: bytes | None = b"\xffkey"
 
 
+class NameOfBytes(str):
+    """A header's name that goes out as other bytes than UTF-8; reads as they are escaped."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        """What aiokafka writes."""
+        return super().encode("latin-1").decode("unicode_escape").encode("latin-1")
+
+
 def said(code: Code, data: Any = None, kind: str = RUN, **attributes: Any) -> Bad:
     """A structured event."""
     body = event(kind, execution() if data is None else data, **attributes)
@@ -76,6 +86,14 @@ KINDS: dict[str, Bad] = {
     "binary data that is not an object": Bad(Code.INVALID_DATA, *_sound(value=b'"text"')),
     "bad UTF-8": Bad(Code.NOT_JSON, b'{"id": "\xff\xfe"}', key=None),
     "bad UTF-8 in a header": Bad(Code.BAD_HEADER, *_sound(("ce_subject", b"\xff"))),
+    "header name that is not UTF-8": Bad(
+        Code.BAD_HEADER, *_sound((NameOfBytes(r"x-\xff\xfe\xc0"), b"\x00"), ("after", None))
+    ),
+    "header name that is not UTF-8, of a structured event": Bad(
+        Code.BAD_HEADER,
+        json.dumps(event(RUN, execution())).encode(),
+        [(NameOfBytes(r"\xe9t\xe9"), b"1")],
+    ),
     "empty value": Bad(Code.EMPTY, b""),
     "tombstone": Bad(Code.EMPTY, None, NOISE),
     "tombstone in binary mode": Bad(Code.EMPTY, None, _sound()[1]),

@@ -21,10 +21,11 @@ from schemas.digests import sha256_hex
 from schemas.errors import Code
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.letters import Letter, stage_of
+from schemas.records import Record, TopicPartition
 from schemas.rows import Row
 from stores.artifacts.objects import ObjectFolder
-from tests.consumers.bad_records import EVERY, FIELDS, KINDS, MIB, Bad
-from tests.consumers_support import ingest, read_all
+from tests.consumers.bad_records import EVERY, FIELDS, KINDS, MIB, Bad, NameOfBytes
+from tests.consumers_support import ingest, publish_batch, read_all
 from tests.support import event, execution
 
 pytestmark = pytest.mark.kafka
@@ -54,6 +55,10 @@ async def _publish(broker: str, topic: str) -> int:
     )
     await producer.start()
     for number, bad in enumerate(EVERY.values()):
+        if any(isinstance(name, NameOfBytes) for name, _ in bad.headers):
+            one = Record(topic, 0, 0, STAMP + number, bad.key, bad.value, tuple(bad.headers))
+            await publish_batch(broker, TopicPartition(topic, 0), [one])
+            continue
         await producer.send_and_wait(
             topic,
             bad.value,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from consumers.lenient_headers import LenientConsumer
 from consumers.log_walk import Kind, LogEnds, LogReader, Span
 from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
-from schemas.records import TopicPartition
-from tests.consumers_support import settled
+from schemas.records import Record, TopicPartition
+from tests.consumers.bad_records import NameOfBytes
+from tests.consumers_support import publish_batch, settled
 
 pytestmark = pytest.mark.kafka
 COMPACTED = {
@@ -77,8 +80,8 @@ async def walked(
 
 
 async def received(broker: str, tp: TopicPartition) -> list[Any]:
-    """What aiokafka's own read_committed consumer gets."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker, isolation_level="read_committed")
+    """What a read_committed consumer gets."""
+    consumer = LenientConsumer(bootstrap_servers=broker, isolation_level="read_committed")
     await consumer.start()
     partition = KafkaPartition(*tp)
     consumer.assign([partition])
@@ -238,3 +241,26 @@ async def clean_at_once(broker: str) -> None:
     resource = ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "100"})
     await admin.alter_configs([resource])
     await admin.close()
+
+
+@pytest.mark.parametrize("codec", [0, 1])
+def test_a_header_name_that_is_not_utf8_hides_no_record(broker: str, codec: int) -> None:
+    """Behind an aborted transaction, in the middle of a batch, and where reading begins in it."""
+    names = ["a", r"\xff", "b", r"x\xc0\x80", "c"]
+
+    async def main() -> None:
+        tp = await topic_of(broker)
+        await transaction(broker, tp, 2, commit=False)
+        now = int(time.time() * 1000)
+        headers = [((NameOfBytes(name), name.encode()),) for name in names]
+        batch = [Record(*tp, 0, now, None, b"v", pair) for pair in headers]
+        await publish_batch(broker, tp, batch, codec)
+        await publish_batch(broker, tp, batch, codec)
+        read = [(r.offset, r.value, r.headers) for r in await received(broker, tp)]
+        assert read == [(3 + n, b"v", pair) for n, pair in enumerate(headers * 2)]
+        for first in (3, 5, 8):
+            _, spans = await walked(broker, tp, first)
+            got = [(r.offset, r.value, r.headers) for span in spans for r in span.records]
+            assert got == read[first - 3 :]
+
+    asyncio.run(main())

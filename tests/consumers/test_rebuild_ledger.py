@@ -214,14 +214,26 @@ def test_dead_letters_that_nobody_has_seen_yet_are_published(
     asyncio.run(main())
 
 
-def test_an_unreadable_ledger_is_rebuilt(tmp_path: Path, broker: str, prefix: str) -> None:
+def _without_schema(ledger: Path) -> None:
+    entry = ledger / "_delta_log" / f"{0:020}.json"
+    entry.write_text(entry.read_text().replace('"metaData"', '"noData"'))
+
+
+def _cut_short(ledger: Path) -> None:
+    path = next(ledger.glob("day=*/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("damage", [_without_schema, _cut_short])
+def test_an_unreadable_ledger_is_rebuilt(
+    tmp_path: Path, broker: str, prefix: str, damage: Callable[[Path], None]
+) -> None:
     ledger = tmp_path / "ledger"
 
     async def main() -> None:
         await ingest(broker, prefix, ledger, await fill(broker, prefix))
         before = rows_of(ledger)
-        entry = ledger / "_delta_log" / f"{0:020}.json"
-        entry.write_text(entry.read_text().replace('"metaData"', '"noData"'))
+        damage(ledger)
         with pytest.raises(LorikeetError) as caught:
             await rebuild(broker, prefix, ledger)
         assert caught.value.code is Code.RECORDS_EXPIRED

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from deltalake import DeltaTable, write_deltalake
 
 from consumers.kafka import cluster_id
 from consumers.log_walk import LogReader
@@ -18,24 +21,36 @@ from consumers.verify_ledger import Scope, VerifyLedger
 from processors.curation.curate import Curator
 from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
+from schemas.errors import Code
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.records import TopicPartition
-from schemas.rows import Row
+from schemas.rows import Disposition, Row
+from stores.control import tallies
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
+from stores.ledger.files import data_files
+from stores.ledger.local import LocalPlace
+from stores.ledger.retirement import Retirement
+from stores.ledger.table import open_table
 from tests.consumers_support import ingest, publish, settled, structured
 from tests.support import execution
 
 pytestmark = pytest.mark.kafka
+NONE, OTHER = cast("Disposition", None), cast("Disposition", "foo")
 Change = Callable[[list[Row]], list[Row]]
 
 
-async def verified(broker: str, prefix: str, ledger: Path) -> dict[int, PartitionReport]:
-    """The executions' partitions."""
+async def reports(broker: str, prefix: str, ledger: Path) -> list[PartitionReport]:
+    """Of the executions, and of all else that the ledger holds."""
     connection = KafkaConnection(broker)
     scope = Scope([f"{prefix}execution.completed"], f"{prefix}{DEAD_LETTER_TOPIC}")
     operation = VerifyLedger(ledger, DeltaLedgerReader(ledger), await cluster_id(connection))
     async with LogReader(connection) as log:
-        return {report.partition: report for report in await operation(log, scope)}
+        return await operation(log, scope)
+
+
+async def verified(broker: str, prefix: str, ledger: Path) -> dict[int, PartitionReport]:
+    """The executions' partitions."""
+    return {report.partition: report for report in await reports(broker, prefix, ledger)}
 
 
 async def write(broker: str, tp: TopicPartition, ledger: Path, change: Change) -> None:
@@ -108,6 +123,8 @@ def test_what_ingest_wrote_agrees(tmp_path: Path, broker: str, prefix: str) -> N
         ("doubled", lambda rows: [*rows, rows[2]], 2),
         ("different", lambda rows: [rows[0]._replace(digest="0" * 64), *rows[1:]], 0),
         ("different", lambda rows: [*rows[:-1], rows[-1]._replace(size=7)], 6),
+        ("undecided", lambda rows: [rows[0], rows[1]._replace(disposition=NONE), *rows[2:]], 1),
+        ("undecided", lambda rows: [*rows[:2], rows[2]._replace(disposition=OTHER), *rows[3:]], 2),
         ("phantom", lambda rows: [*rows, rows[0]._replace(offset=7)], 7),
     ],
 )
@@ -125,7 +142,7 @@ def test_a_wrong_row_is_named(
             (what, 1, [offset])
         ]
         received, decided = sums(found)
-        assert received == decided + (what == "missing")
+        assert received == decided + (what in ("missing", "undecided"))
 
     asyncio.run(main())
 
@@ -181,5 +198,77 @@ def test_an_offset_beyond_the_log_is_named(tmp_path: Path, broker: str, prefix: 
         writer.append([], {tp: 9})
         found = (await verified(broker, prefix, tmp_path))[0]
         assert found.offences["beyond"].first == [9]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("what", "column", "value"),
+    [
+        ("ahead", "incarnation", 1),
+        ("ahead", "partition", 7),
+        ("ahead", "topic", "other"),
+        ("ahead", "cluster", "other"),
+        ("phantom", "offset", -1),
+    ],
+)
+def test_a_row_that_another_program_added_is_named(
+    tmp_path: Path, broker: str, prefix: str, what: str, column: str, value: Any
+) -> None:
+    tp = TopicPartition(f"{prefix}execution.completed", 0)
+
+    async def main() -> None:
+        await executions(broker, tp, 3)
+        await write(broker, tp, tmp_path, lambda rows: rows)
+        row = DeltaTable(tmp_path).to_pyarrow_table(filters=[("offset", "=", 1)])
+        place = row.schema.get_field_index(column)
+        changed = pa.array([value], row.schema.field(place).type)
+        write_deltalake(tmp_path, row.set_column(place, column, changed), mode="append")
+        found = [one for one in await reports(broker, prefix, tmp_path) if one.offences]
+        first = value if column == "offset" else 1
+        assert [one.facts()["offences"] for one in found] == [{what: [1, [first]]}]
+
+    asyncio.run(main())
+
+
+def test_a_dead_letter_that_its_row_denies_is_named_unless_settings_explain_it(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    tp = TopicPartition(f"{prefix}execution.completed", 0)
+    deep = b'{"a":' * 80 + b"1" + b"}" * 80
+
+    def accept(rows: list[Row]) -> list[Row]:
+        return [row._replace(disposition=Disposition.ACCEPTED) for row in rows]
+
+    async def main() -> None:
+        await publish(broker, tp.topic, [(b"{", []), (deep, [])])
+        rows = await ingest(broker, prefix, tmp_path / "honest", 2)
+        assert [row.error_code for row in rows] == [Code.NOT_JSON.number, Code.TOO_DEEP.number]
+        await write(broker, tp, tmp_path / "changed", accept)
+        found = (await verified(broker, prefix, tmp_path / "changed"))[0]
+        assert {name: one.first for name, one in found.offences.items()} == {"relabelled": [0]}
+
+    asyncio.run(main())
+
+
+def test_retention_excuses_no_more_rows_than_it_dropped(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    tp = TopicPartition(f"{prefix}execution.completed", 0)
+
+    async def main() -> None:
+        await executions(broker, tp, 4)
+        await write(broker, tp, tmp_path, lambda rows: rows)
+        place = LocalPlace(tmp_path)
+        (day,) = {file.day for file in data_files(open_table(place))}
+        dropped = Retirement(place, day)
+        dropped.drop(tallies.frozen(tallies.tally(dropped.rows(tallies.COLUMNS))))
+        found = (await verified(broker, prefix, tmp_path))[0]
+        assert (found.retired, found.received, found.offences) == (4, 0, {})
+        await executions(broker, tp, 5)
+        await write(broker, tp, tmp_path, lambda rows: rows[6:])
+        found = (await verified(broker, prefix, tmp_path))[0]
+        assert {name: one.first for name, one in found.offences.items()} == {"missing": [4, 5]}
+        assert (found.retired, found.received, found.accepted) == (4, 5, 3)
 
     asyncio.run(main())

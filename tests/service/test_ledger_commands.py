@@ -199,3 +199,23 @@ def test_rebuild_and_accept_gap(installed: Path, broker: str, prefix: str) -> No
     assert Code.LEDGER_MISMATCH.number in ledger(installed, "verify", code=2)
     assert said(installed, "accept-gap", "execution.completed", *gap[2:])["made_anew"]
     assert f"Gap {topic}[0]#1, 0 to 0: x" in ledger(installed, "stats")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "missing"])
+def test_a_damaged_data_file_is_one_line_that_names_it(installed: Path, damage: str) -> None:
+    """Whatever reads the ledger, so that nobody takes half of it for the whole."""
+    files = (installed.parent / "data" / "ledger").glob("day=*/*.parquet")
+    file = max(files, key=lambda path: path.stat().st_size)
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:500])
+    lines = [ledger(installed, name, code=2) for name in ("verify", "stats", "tail")]
+    for name in ("status", "ingest"):
+        found = processes.run(name, "--config", str(installed), seconds=60)
+        assert found.returncode == 2, found.stderr
+        lines.append(found.stderr.strip().splitlines()[-1])
+        assert "Traceback" not in found.stderr
+    for line in lines:
+        assert Code.LEDGER_UNREADABLE.number in line
+        assert file.name in line
