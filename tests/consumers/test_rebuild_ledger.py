@@ -122,7 +122,8 @@ def test_all_rows_are_the_same(tmp_path: Path, broker: str, prefix: str) -> None
         )
         assert rows_of(ledger) == before
         assert {str(row.disposition) for row in before} >= {"accepted", "review", "duplicate"}
-        assert DeltaLedgerReader(ledger).offsets().items() >= offsets.items()
+        read = {key: offset for key, offset in offsets.items() if offset}  # others are begun again
+        assert DeltaLedgerReader(ledger).offsets().items() >= read.items()
         assert (done.rows, done.lost, counted) == (len(before), 0, [len(before)])
         assert rows_of(done.before) == before
         assert await letters(broker, prefix) == sent, "no dead letter a second time"
