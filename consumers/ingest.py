@@ -134,9 +134,11 @@ class IngestLoop:
                 timeout_ms=100, max_records=self._poll_records
             )
         except OffsetOutOfRangeError as error:
-            await self._stop(
-                {TopicPartition(*partition) for partition in error.args[0]}, anew=False
-            )
+            lost = {
+                TopicPartition(*partition): offset for partition, offset in error.args[0].items()
+            }
+            gone = {tp for tp, offset in lost.items() if not self._assignment.read_on(tp, offset)}
+            await self._stop(gone, anew=False)
             return {}
         except KafkaError as error:
             if not error.retriable:

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from processors.curation.remembered import DIGEST_BYTES, Array, Block, Sieve, keys_of, split
 from schemas.rows import Disposition, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BLOCKS = 16
 """Complete blocks that are remembered beside the one that is being filled."""
@@ -77,6 +79,9 @@ class Seen:
         """
         offsets = rows["offset"].to_numpy()
         self.next_offset = max(self.next_offset, int(offsets.max(initial=-1)) + 1)
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and used here only
+        import pyarrow.compute as pc  # noqa: PLC0415
+
         texts = (rows[name].cast(pa.binary()) for name in ("tenant", "source", "id"))
         joined = pc.binary_join_element_wise(*texts, b"\0")
         known = joined.is_valid().to_numpy(zero_copy_only=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,29 @@ def test_a_topic_made_anew_during_a_nap_is_noticed(
         return list(DeltaLedgerReader(tmp_path).rows())
 
     assert len(asyncio.run(main())) == 4
+
+
+def test_a_nap_after_all_that_was_read_has_expired_stops_nothing(
+    tmp_path: Path, broker: str, prefix: str
+) -> None:
+    topic = f"{prefix}execution.completed"
+
+    async def main() -> list[Row]:
+        await publish(broker, topic, events(4))
+        loop, stop = await built(broker, prefix, tmp_path), asyncio.Event()
+        running = asyncio.create_task(loop.run(stop))
+        await rows_of(tmp_path, 4)
+        await shorten(broker, TopicPartition(topic, 0), 4)
+        time.sleep(0.6)  # noqa: ASYNC251 - the loop sleeps
+        await asyncio.sleep(1)
+        await publish(broker, topic, events(2))
+        rows = await rows_of(tmp_path, 6)
+        stop.set()
+        await running
+        return rows
+
+    assert sorted(row.offset for row in asyncio.run(main())) == list(range(6))
+    assert stops_of(tmp_path).keys() == set()
 
 
 def test_a_partition_that_loses_records_before_its_first_row_stops_as_well(

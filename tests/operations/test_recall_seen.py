@@ -10,7 +10,7 @@ import pytest
 
 from operations.ingest_batch import IngestBatch
 from processors.curation.policy import CurationPolicy
-from schemas.errors import NotReady
+from schemas.errors import NotReady, Unrecoverable
 from schemas.records import Record, TopicPartition
 from schemas.telemetry import NoMeter
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
@@ -147,7 +147,7 @@ def test_a_claim_that_failed_halfway_is_made_again_in_full(
     batch = ingest(tmp_path)
     (file,) = tmp_path.glob("*/*.parquet")
     file.rename(tmp_path / "away")
-    with pytest.raises(OSError, match="parquet"):
+    with pytest.raises(Unrecoverable, match="parquet"):
         batch.claim([TP])
     (tmp_path / "away").rename(file)
     assert batch.claim([TP]) == {TP: 1}
