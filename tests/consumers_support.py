@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ async def ingest(
     loop, stop = loop_of(broker, prefix, ledger, cluster, settings, **more), asyncio.Event()
     running = asyncio.create_task(loop.run(stop))
     reader = DeltaLedgerReader(ledger)
-    for _ in range(300):
+    for _ in range(900):
         await asyncio.sleep(0.1)
         if running.done() or len(list(reader.rows())) >= until:
             break
@@ -195,7 +196,9 @@ async def read_all(broker: str, topic: str, count: int) -> list[Any]:
     await consumer.start()
     found: list[Any] = []
     try:
+        deadline = time.monotonic() + 60
         while len(found) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}"
             for records in (await consumer.getmany(timeout_ms=1000)).values():
                 found += records
     finally:
