@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from consumers.assignment import Bounds
 from producers.connection import KafkaConnection
-from schemas.errors import Code, NotReady, Unrecoverable
+from producers.diagnose import diagnose
+from schemas.errors import Code, Unrecoverable
 from schemas.records import TopicPartition
 
 Offsets = dict[TopicPartition, int]
@@ -27,7 +28,7 @@ async def resolve(
 
     A time is the first record of that Kafka timestamp or later. A partition that a file leaves out is
     read from its first record (`start`), or not at all (`until`). Raises Unrecoverable(BAD_RANGE),
-    NotReady(NO_BROKER).
+    or what `diagnose` finds.
     """
     if start is None and until is None:
         return Bounds()
@@ -42,7 +43,7 @@ async def resolve(
             None if until is None else await _offsets(consumer, partitions, until),
         )
     except KafkaError as error:
-        raise NotReady(Code.NO_BROKER, f"{connection}: {error!r}") from error
+        raise await diagnose(connection, error) from error
     finally:
         await consumer.stop()
 

@@ -66,16 +66,16 @@ def weight(record: Any) -> int:
     return len(record.value or b"") + len(record.key or b"") + headers
 
 
-def slices(records: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Records in pieces of about a MiB, one at least: what is decided without a pause."""
+def slices(records: Sequence[T]) -> Iterator[tuple[Sequence[T], int]]:
+    """Records in pieces of about a MiB, one at least, each with its `weight`: decided without a pause."""
     begin = size = 0
     for place, record in enumerate(records):
         size += weight(record)
         if size >= _SLICE_BYTES:
-            yield records[begin : place + 1]
+            yield records[begin : place + 1], size
             begin, size = place + 1, 0
     if begin < len(records):
-        yield records[begin:]
+        yield records[begin:], size
 
 
 class Flusher:

@@ -19,8 +19,9 @@ from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
 
 from consumers.assignment import Assignment, Bounds, Progress
 from consumers.dead_letters import DeadLetters
-from consumers.flush import Flusher, Waiting, slices, weight
+from consumers.flush import Flusher, Waiting, slices
 from consumers.guard import DeadLetterGuard
+from consumers.lenient_headers import record_of
 from consumers.member import Listener, build_consumer, leave, start
 from consumers.report import report
 from consumers.settings import IngestSettings
@@ -29,7 +30,7 @@ from operations.stop_partitions import StopPartitions
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from schemas.errors import Code, NotReady, Unrecoverable
-from schemas.records import Record, TopicPartition, partition_key
+from schemas.records import TopicPartition, partition_key
 from schemas.telemetry import Meter, Metric
 
 log = structlog.get_logger(__name__)
@@ -176,14 +177,14 @@ class IngestLoop:
         for partition, found in fetched.items():
             tp = TopicPartition(*partition)
             progress = self._assignment.reading.get(tp)
-            for part in slices(found):
+            for part, weighs in slices(found):
                 if progress is None or self._assignment.reading.get(tp) is not progress:
                     break  # it was taken away while its records were on their way
-                if not self._assignment.is_same(tp, _record(part[0])):
+                if not self._assignment.is_same(tp, record_of(part[0])):
                     await self._stop({tp})
                     break
                 self._take(tp, progress, part)
-                size, count = size + sum(map(weight, part)), count + len(part)
+                size, count = size + weighs, count + len(part)
                 await asyncio.sleep(0)
                 async with self._moving:
                     await self._flush_if_due()
@@ -195,7 +196,7 @@ class IngestLoop:
     def _take(self, tp: TopicPartition, progress: Progress, found: Sequence[Any]) -> None:
         end = self._assignment.limit(tp)
         records = [
-            _record(record)
+            record_of(record)
             for record in found
             if record.offset >= progress.next_offset and (end is None or record.offset < end)
         ]
@@ -341,15 +342,3 @@ class IngestLoop:
             self._told = now
             left = self._assignment.left()
             log.info("ingest.progress", left=left, **self._flusher.committed)
-
-
-def _record(record: Any) -> Record:
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        tuple(record.headers),
-    )

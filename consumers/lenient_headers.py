@@ -14,7 +14,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
-from schemas.records import UnreadableName
+from schemas.records import Record, UnreadableName
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException)
 """What aiokafka's C and Python parsers raise at such a name."""
@@ -105,3 +105,16 @@ class _LenientBytes(bytearray):
             return super().decode(encoding, errors)
         except UnicodeDecodeError:
             return UnreadableName(super().decode(encoding, "backslashreplace"))
+
+
+def record_of(found: Any) -> Record:
+    """What aiokafka read, as our own type."""
+    return Record(
+        found.topic,
+        found.partition,
+        found.offset,
+        found.timestamp,
+        found.key,
+        found.value,
+        tuple(found.headers),
+    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from consumers.lenient_headers import LenientConsumer
+from consumers.lenient_headers import LenientConsumer, record_of
 from producers.connection import KafkaConnection
 from producers.diagnose import diagnose
 from schemas.errors import Code, Unrecoverable
@@ -117,16 +116,4 @@ async def _until_now(
     while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
         for records in (await consumer.getmany(timeout_ms=200, max_records=100)).values():
             for record in records:
-                yield _record(record)
-
-
-def _record(found: Any) -> Record:
-    return Record(
-        topic=found.topic,
-        partition=found.partition,
-        offset=found.offset,
-        timestamp=found.timestamp,
-        key=found.key,
-        value=found.value,
-        headers=tuple(found.headers),
-    )
+                yield record_of(record)
