@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import structlog
@@ -62,8 +63,10 @@ class Waiting:
 
 def weight(record: Any) -> int:
     """What a record holds in memory, roughly, in bytes: value, key and headers."""
-    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
-    return len(record.value or b"") + len(record.key or b"") + headers
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size
 
 
 def slices(records: Sequence[T]) -> Iterator[tuple[Sequence[T], int]]:
@@ -192,7 +195,7 @@ class Flusher:
         if waiting.oldest is not None:
             age = max(now - waiting.oldest / 1000, 0.0)
             self._meter.observe(Metric.EVENT_TO_DURABLE, age)
-        self.committed.update(str(row.disposition) for row in waiting.rows)
+        self.committed.update(map(attrgetter("disposition"), waiting.rows))
         for _, row in waiting.letters:
             self._meter.count(
                 Metric.DEAD_LETTERS, code=row.error_code or "", stage=stage_of(row.error_code)

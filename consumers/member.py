@@ -7,22 +7,21 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from consumers.assignor import FairStickyAssignor
 from consumers.lenient_headers import LenientConsumer
 from consumers.settings import IngestSettings
 from producers.connection import KafkaConnection
 
 _METADATA_MS = 5_000
 """How soon new partitions, and topics deleted and made again, are noticed; aiokafka's own is 5 minutes."""
-_FETCH_BYTES = 32 * 1024 * 1024
 _LEAVE_SECONDS = 4.0
 
 
 def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> LenientConsumer:
     """An aiokafka consumer that commits and resets nothing by itself."""
     # The assignor keeps what it assigned last in its class: one class a member.
-    sticky = type("Sticky", (StickyPartitionAssignor,), {})
+    sticky = type("Assignor", (FairStickyAssignor,), {})
     return LenientConsumer(
         **connection.options(),
         group_id=settings.group,
@@ -34,7 +33,6 @@ def build_consumer(connection: KafkaConnection, settings: IngestSettings) -> Len
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.heartbeat_ms,
         metadata_max_age_ms=_METADATA_MS,
-        max_partition_fetch_bytes=_FETCH_BYTES,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
@@ -137,13 +138,15 @@ class IngestBatch:
         started = time.perf_counter()
         self._writer.append(rows, offsets)
         self._ends.update({tp: self._end(tp, offset) for tp, offset in offsets.items()})
-        for row in rows:  # in order: the last one of each partition stays
-            self._written[TopicPartition(row.topic, row.partition)] = Newest(row.offset, row.digest)
+        last = {(row.topic, row.partition): row for row in rows}  # in order: the last one stays
+        for place, row in last.items():
+            self._written[TopicPartition(*place)] = Newest(row.offset, row.digest)
         self._meter.observe(Metric.INGEST_COMMIT, time.perf_counter() - started)
         self._meter.observe(Metric.INGEST_BATCH, len(rows))
-        found = Counter((_known(row.type), str(row.disposition)) for row in rows)
+        found = Counter(map(attrgetter("type", "disposition"), rows))
         for (kind, disposition), count in found.items():
-            self._meter.count(Metric.EVENTS, count, type=kind, disposition=disposition)
+            labels = {"type": _known(kind), "disposition": str(disposition)}
+            self._meter.count(Metric.EVENTS, count, **labels)
 
 
 def _known(kind: str | None) -> str:

@@ -73,7 +73,7 @@ class Message(Part, frozen=True):
     def canonical(self) -> dict[str, Any]:
         """What training and serving both see of this turn, and nothing else."""
         content = self.content
-        text = content if type(content) is str else plain_text(content)
+        text = content if type(content) is str else plain_text(content) if content else ""
         turn: dict[str, Any] = {"role": self.role, "content": text}
         if self.tool_calls:
             turn["tool_calls"] = [

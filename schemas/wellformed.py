@@ -18,10 +18,8 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 _NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
 _CONSTANT = re.compile(rb"NaN|Infinity")
-_EXPONENTS = (
-    re.compile(rb"e\+?[0-9]{3,}(?:[\s,\]}]|\Z)"),  # begins with a literal: found by memchr
-    re.compile(rb"E\+?[0-9]{3,}(?:[\s,\]}]|\Z)"),
-)
+_EXPONENT = re.compile(rb"e\+?[0-9]{3,}(?:[\s,\]}]|\Z)")  # begins with a literal: memchr finds it
+_CAPITAL = re.compile(rb"E\+?[0-9]{3,}(?:[\s,\]}]|\Z)")
 _RUN, _STRIDE = re.compile(rb"[0-9]{5}"), 40
 """200 digits in a row show as 5 in every 40th byte; below that and 10⁹⁹ all numbers are finite."""
 _NUMBER = re.compile(rb"[0-9][0-9.eE+-]*+")
@@ -49,8 +47,8 @@ def has_constant(value: bytes) -> bool:
 
 def beyond_float(value: bytes) -> bool:
     """Whether a number, of whatever field, is larger than a double can be."""
-    possible = _RUN.search(value[::_STRIDE]) or any(e.search(value) for e in _EXPONENTS)
-    return bool(possible) and any(map(_infinite, _NUMBER.findall(_STRING.sub(b"", value))))
+    possible = _EXPONENT.search(value) or _CAPITAL.search(value) or _RUN.search(value[::_STRIDE])
+    return possible is not None and any(map(_infinite, _NUMBER.findall(_STRING.sub(b"", value))))
 
 
 def _infinite(number: bytes) -> bool:
@@ -72,12 +70,7 @@ def stated_twice(value: bytes, top: Texts, inside: Texts, *, structured: bool) -
     first value has to be the one that was read; elsewhere a key has to stand once in all of the text.
     (A key written with escapes is not seen.)
     """
-    nested = value.find(b"{", value.find(b"{") + 1)
-    if (
-        (not structured or value.count(b'"data"') == 1)
-        and all(_first(value, nested, _KEYS[name], text) for name, text in top)
-        and all(value.count(_KEYS[name]) == 1 for name, _ in inside)
-    ):
+    if _plainly_once(value, top, inside, structured=structured):
         return ""
     body: Any = json.loads(value, object_pairs_hook=tuple)
     if not structured:
@@ -87,13 +80,22 @@ def stated_twice(value: bytes, top: Texts, inside: Texts, *, structured: bool) -
     )
 
 
-def _first(value: bytes, nested: int, key: bytes, text: str) -> bool:
-    """Whether the first `key` has this text, written plainly; beyond `nested`, whether it is alone."""
-    at = value.find(key, 0, nested)
-    if at < 0:
-        return value.count(key) == 1
-    plain = text.encode()
-    return value.startswith((b': "' + plain + b'"', b':"' + plain + b'"'), at + len(key))
+def _plainly_once(value: bytes, top: Texts, inside: Texts, *, structured: bool) -> bool:
+    if structured and value.count(b'"data"') != 1:
+        return False
+    for name, _ in inside:
+        if value.count(_KEYS[name]) != 1:
+            return False
+    nested = value.find(b"{", value.find(b"{") + 1)
+    for name, text in top:
+        key, plain = _KEYS[name], f'"{text}"'.encode()
+        at = value.find(key, 0, nested)
+        if at < 0:
+            if value.count(key) != 1:
+                return False
+        elif not value.startswith((b":" + plain, b": " + plain), at + len(key)):
+            return False
+    return True
 
 
 def _differing(pairs: Any, names: Sequence[str]) -> str:

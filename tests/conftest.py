@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ def need_tool() -> Callable[[str], str]:
     """The path of an outside tool; without it the test is skipped, or fails where all is required."""
 
     def find(name: str) -> str:
-        found = shutil.which(name)
+        found = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
         if found is None and _required():
             pytest.fail(f"{name} is not installed, and LORIKEET_REQUIRE=all")
         if found is None:

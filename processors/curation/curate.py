@@ -7,7 +7,6 @@ never on batch borders, timing or who computes it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from processors.curation import extract, score
@@ -29,8 +28,6 @@ from schemas.records import Record
 from schemas.rows import Disposition, Row
 
 _REPLACEMENT = "\ufffd"
-_IN_ORDER = itemgetter(*Row._fields)
-
 
 AnyExecution: TypeAlias = ExecutionData | structs.ExecutionData
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -43,7 +40,7 @@ class Curator:
     def __init__(self, cluster: str, policy: CurationPolicy) -> None:
         self._policy = policy
         self._redactor = Redactor(policy.identifiers)
-        self._blank = {**dict.fromkeys(Row._fields), "cluster": cluster, "reasons": ()}
+        self._cluster = cluster
         self._pseudonyms = Pseudonyms(policy.hmac_key)
 
     def row(self, record: Record, incarnation: int = 0) -> Row:
@@ -68,17 +65,19 @@ class Curator:
 
     def _row(self, record: Record, incarnation: int, facts: dict[str, Any]) -> Row:
         value = record.value or b""
-        place = {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp": record.timestamp,
-            "size": len(value),
-            "digest": sha256_hex(value),
-            "incarnation": incarnation,
-        }
-        # By position, from a dictionary of all fields: 2 µs, where 50 keyword arguments take 4.
-        return Row._make(_IN_ORDER(self._blank | facts | place))
+        facts.setdefault("reasons", ())
+        facts.update(
+            cluster=self._cluster,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            size=len(value),
+            digest=sha256_hex(value),
+            incarnation=incarnation,
+        )
+        # By position: 2 µs, where 50 keyword arguments take 4.
+        return Row._make(map(facts.get, Row._fields))
 
     def _event_facts(self, record: Record, event: AnyEvent) -> dict[str, Any]:
         try:
