@@ -33,6 +33,7 @@ from stores.ledger.table import DayDropped, check_version, ledger_error, open_ta
 COMMIT_STEPS = ("data_written", "data_synced", "committed", "log_synced")
 """The commit's steps, in order; a fault hook is called after each."""
 _ATTEMPTS = 15
+_NOWHERE = (0, 0)
 
 
 class DeltaLedgerWriter:
@@ -57,7 +58,7 @@ class DeltaLedgerWriter:
         self._table = open_table(self._place)
         self._claimed: dict[TopicPartition, int | None] = {}
         self._incarnations: dict[TopicPartition, int] = {}
-        self._compared = self._table.version()
+        self._compared: dict[TopicPartition, int] = {}
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored next offsets; these partitions, and only these, are held from now on."""
@@ -68,7 +69,7 @@ class DeltaLedgerWriter:
             self._claimed = {tp: self._stored(tp) for tp in self._incarnations}
         except (DeltaError, OSError) as error:
             raise ledger_error(error, self._place) from error
-        self._compared = self._table.version()
+        self._compared = dict.fromkeys(self._claimed, self._table.version())
         return dict(self._claimed)
 
     def incarnation(self, tp: TopicPartition) -> int:
@@ -82,14 +83,14 @@ class DeltaLedgerWriter:
     def append(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
         """Commit rows and next offsets, in numbered steps."""
         self._check_forward(rows, offsets)
-        self._check_unmoved()
+        self._check_unmoved(offsets)
         before = self._table.version()
         actions: list[AddAction | RemoveAction] = []
         if rows:
             actions.append(self._write_file(rows))  # 1, 2: data, written and synced
         moved = {self.key(tp): offset for tp, offset in offsets.items()}
         # 3, 4: rows and offsets become visible together; the log, synced
-        self._commit(actions, moved)
+        self._commit(actions, moved, offsets)
         self._moved(before, offsets)
 
     def accept_gap(
@@ -101,7 +102,7 @@ class DeltaLedgerWriter:
         below. Whoever still writes the partition is fenced. `note` says who (`accepted_by`) and why
         (`reason`). Raises NotReady(LEDGER_FENCED).
         """
-        self._check_unmoved()
+        self._check_unmoved([tp])
         self._check_forward([], {} if anew else {tp: start})
         before, stored = self._table.version(), self._claimed[tp]
         number = self._incarnations[tp] + anew
@@ -111,7 +112,7 @@ class DeltaLedgerWriter:
         moved = {key: start, transaction(gap): start}
         if anew and stored is not None:  # a writer of the old incarnation meets a conflict
             moved[self.key(tp)] = stored
-        self._commit([], moved, {"lorikeet.gap": gap.as_json()})
+        self._commit([], moved, [tp], {"lorikeet.gap": gap.as_json()})
         self._incarnations[tp] = number
         self._moved(before, {tp: start})
         return gap
@@ -120,9 +121,10 @@ class DeltaLedgerWriter:
         self,
         actions: Sequence[AddAction | RemoveAction],
         moved: Mapping[str, int],
+        partitions: Iterable[TopicPartition],
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Commit, again if retention dropped a day meanwhile and nobody moved what is claimed."""
+        """Commit, again if retention dropped a day meanwhile and nobody moved these partitions."""
         for attempt in itertools.count(1):
             try:
                 commit(self._table, self._place, actions, moved, self._fault, metadata)
@@ -130,7 +132,7 @@ class DeltaLedgerWriter:
                 if attempt == _ATTEMPTS:
                     raise
                 self._table.update_incremental()
-                self._check_unmoved()
+                self._check_unmoved(partitions)
             else:
                 return
 
@@ -143,34 +145,38 @@ class DeltaLedgerWriter:
 
     def _moved(self, before: int, offsets: Mapping[TopicPartition, int]) -> None:
         if self._table.version() == before + 1:  # this commit and nobody else's
-            self._compared = before + 1
+            known = [tp for tp, version in self._compared.items() if version == before]
+            self._compared.update(dict.fromkeys(known, before + 1))
         self._claimed.update(offsets)
 
-    def _check_unmoved(self) -> None:
-        """Nobody else's commit that the snapshot holds already has moved what is claimed.
+    def _check_unmoved(self, partitions: Iterable[TopicPartition]) -> None:
+        """Nobody else's commit that the snapshot holds already has moved these claimed partitions.
 
         Delta looks for conflicts after the snapshot only, and our own commits carry it forward past
-        those of others. Asking costs milliseconds a partition: only a snapshot that holds some is.
+        those of others. Asking costs milliseconds a partition: each is asked for once a snapshot, when
+        it is to be written.
         """
-        if self._table.version() == self._compared:
-            return
-        for tp, claimed in self._claimed.items():
-            stored = self._stored(tp)
+        version = self._table.version()
+        for tp in partitions:
+            if self._compared.get(tp) == version or tp not in self._claimed:
+                continue
+            stored, claimed = self._stored(tp), self._claimed[tp]
             if stored != claimed or self._newest(tp) != self._incarnations[tp]:
                 detail = f"{tp.topic}[{tp.partition}] was moved from {claimed} to {stored}"
                 raise NotReady(Code.LEDGER_FENCED, detail)
-        self._compared = self._table.version()
+            self._compared[tp] = version
 
     def _check_forward(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
+        bounds: dict[tuple[str, str, int, int], tuple[int, int]] = {}
         for tp, offset in offsets.items():
             stored = self._claimed.get(tp, -1)
             if tp not in self._claimed or (stored is not None and offset <= stored):
                 raise NotReady(Code.LEDGER_FENCED, f"{tp.topic}[{tp.partition}] is not claimed")
+            bounds[self._cluster, *tp, self._incarnations[tp]] = stored or 0, offset
         for row in rows:
-            tp = TopicPartition(row.topic, row.partition)
-            stored = self._claimed.get(tp)
-            inside = tp in offsets and (stored or 0) <= row.offset < offsets[tp]
-            if not inside or row.partition_key != self.key(tp):
+            place = row.cluster, row.topic, row.partition, row.incarnation
+            begin, end = bounds.get(place, _NOWHERE)
+            if not begin <= row.offset < end:
                 raise NotReady(Code.LEDGER_FENCED, f"row {row.row_id} is outside the batch")
 
     def _write_file(self, rows: Sequence[Row]) -> AddAction:

@@ -70,8 +70,9 @@ def test_nor_does_it_when_the_foreign_one_came_in_between(tmp_path: Path) -> Non
     second.append(rows(0, 1, 1), {OTHER: 1})
     first.append(rows(0, 5), {TP: 5})
     second.append(rows(1, 2, 1), {OTHER: 2})
-    fenced(second, rows(2, 3, 1), {OTHER: 3})
+    second.append(rows(2, 3, 1), {OTHER: 3})  # nobody else has moved this one
     fenced(second, rows(0, 9), {TP: 9})
+    fenced(second, rows(0, 9) + rows(3, 4, 1), {TP: 9, OTHER: 4})
 
 
 def test_a_commit_of_other_partitions_and_a_compaction_fence_nobody(tmp_path: Path) -> None:
