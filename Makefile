@@ -49,9 +49,17 @@ $(CACHE)/quix/.installed: benchmarks/quix.txt
 demo: $(VENV)/.runs ## Run the loop, closed, on an embedded Kafka broker (ARGS="--seed 1")
 	@$(BIN)/lorikeet demo $(ARGS)
 
+# What is timed, or fills the machine by itself, runs alone afterwards.
+ALONE := tests/chaos tests/demo
+
 .PHONY: test
 test: $(VENV)/.checks ## Run the tests (ARGS="-k envelope")
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest $(ALONE)
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 .PHONY: check
 check: $(VENV)/.checks ## Lint, types, import rules, documents up to date

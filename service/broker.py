@@ -7,6 +7,7 @@ Nothing else has to be installed. One broker in KRaft mode, on loopback.
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import signal
 import socket
@@ -32,18 +33,30 @@ def classpath(say: Callable[[str], None] = print) -> str:
     Raises Unrecoverable(NOT_INSTALLED or DOWNLOAD_FAILED).
     """
     try:
-        from jgo.maven import MavenContext  # noqa: PLC0415 - an extra
-        from jgo.parse import Coordinate  # noqa: PLC0415
+        import jgo  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
         raise Unrecoverable(
             Code.NOT_INSTALLED, "the embedded broker", remedy="pip install 'lorikeet[broker]'"
         ) from error
     cache = cache_home() / "jars"
+    if jars := _cached(cache):
+        return jars
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:  # of two that start at once one downloads
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _cached(cache) or _downloaded(cache, say)
+
+
+def _cached(cache: Path) -> str | None:
     listing = cache / "classpath.txt"
-    if listing.exists():
-        jars = listing.read_text()
-        if all(Path(jar).exists() for jar in jars.split(os.pathsep)):
-            return jars
+    jars = listing.read_text() if listing.exists() else ""
+    return jars if jars and all(Path(jar).exists() for jar in jars.split(os.pathsep)) else None
+
+
+def _downloaded(cache: Path, say: Callable[[str], None]) -> str:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - an extra
+    from jgo.parse import Coordinate  # noqa: PLC0415
+
     say(f"Downloading Apache Kafka 4.2.0 (45 MB of jars, once) to {cache}")
     # jgo's own environments would fetch a JDK to sort the jars by; a class path needs no sorting.
     context = MavenContext(repo_cache=cache / "repository")
@@ -59,7 +72,7 @@ def classpath(say: Callable[[str], None] = print) -> str:
             f"Apache Kafka: {why}",
             remedy="check the network; behind a proxy set REQUESTS_CA_BUNDLE; then try again",
         ) from error
-    listing.write_text(jars)
+    (cache / "classpath.txt").write_text(jars)
     return jars
 
 

@@ -73,7 +73,9 @@ SPEAKING: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "data"), SPEAKING, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("kind", "data"), SPEAKING, ids=[f"{n}-{kind}" for n, (kind, _) in enumerate(SPEAKING)]
+)
 def test_text_is_redacted_wherever_it_stands(kind: str, data: dict[str, Any]) -> None:
     row = row_of(data, kind)
     assert row.disposition != "dead_letter"
