@@ -114,18 +114,17 @@ class Curator:
         encode = content_json if isinstance(data, structs.ExecutionData) else compact_json
         content = extract.execution_content(data)
         facts = self._run(data, tenant, source, score.execution_parts(data), content, encode)
-        if data.task.id is not None:
-            facts["task"] = data.task.id
-        facts |= {
-            "run_id": data.execution_id,
-            "plan_id": data.plan_id,
-            "task_type": data.task.type,
-            "domain": data.task.domain,
-            "difficulty": data.task.difficulty,
-            "status": data.outcome.status,
-            "success": data.outcome.status == "success",
-            "valid": _gate(data, "valid_answer"),
-        }
+        task, status = data.task, data.outcome.status
+        if task.id is not None:
+            facts["task"] = task.id
+        facts["run_id"] = data.execution_id
+        facts["plan_id"] = data.plan_id
+        facts["task_type"] = task.type
+        facts["domain"] = task.domain
+        facts["difficulty"] = task.difficulty
+        facts["status"] = status
+        facts["success"] = status == "success"
+        facts["valid"] = _gate(data, "valid_answer")
         return facts
 
     def _plan(self, data: PlanData, tenant: str, source: str) -> dict[str, Any]:
@@ -153,14 +152,16 @@ class Curator:
         decision = dispose_run(data, trust=trust, quality=quality, policy=self._policy)
         redacted, text, pii = self._redacted(content, encode)
         prompt = _prompt_digest(redacted, encode)
+        model, metrics = data.model, data.metrics
         return {
-            **_decided(decision),
+            "disposition": decision.disposition,
+            "reasons": tuple(decision.reasons),
             "agent": data.agent_id,
-            "model": data.model.name,
-            "base_digest": data.model.base_digest,
-            "adapter_digest": data.model.adapter_digest,
-            "arm": data.model.arm,
-            "rollout_id": data.model.rollout_id,
+            "model": model.name,
+            "base_digest": model.base_digest,
+            "adapter_digest": model.adapter_digest,
+            "arm": model.arm,
+            "rollout_id": model.rollout_id,
             "session": self._pseudonyms.hide(tenant, "session", data.session_id),
             "user": self._pseudonyms.hide(tenant, "user", data.user_id),
             "origin": data.origin,
@@ -168,10 +169,10 @@ class Curator:
             "quality": quality,
             "quality_parts": score.parts_json(parts),
             "confidence": data.confidence,
-            "duration_ms": data.metrics.duration_ms,
-            "cost_usd": data.metrics.cost_usd,
-            "input_tokens": data.metrics.input_tokens,
-            "output_tokens": data.metrics.output_tokens,
+            "duration_ms": metrics.duration_ms,
+            "cost_usd": metrics.cost_usd,
+            "input_tokens": metrics.input_tokens,
+            "output_tokens": metrics.output_tokens,
             "tools_digest": extract.tools_digest(data),
             "prompt_digest": prompt,
             "content": text,
