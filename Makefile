@@ -82,7 +82,7 @@ chaos: $(VENV)/.checks ## Kill ingest and the relay many times
 	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 .PHONY: chaos-ingest
-chaos-ingest: $(VENV)/.checks ## Kill ingest and its broker: 100,000 events, every record once (12 min)
+chaos-ingest: $(VENV)/.checks ## Kill ingest and its broker: 100,000 events, every record once (7 min)
 	@$(BIN)/python -m tests.chaos.ingest_chaos $(ARGS)
 
 .PHONY: bench-ingest
