@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Waiting:
     """What is decided and not committed: rows, the raw dead letters, the next offsets.
 
-    `size` is that of the events, and of all that the dead letters hold beside, in bytes. `oldest` is the
+    `size` is that of the events, and of what the dead letters hold beside, in bytes. `oldest` is the
     smallest Kafka timestamp in it, in milliseconds; `since` when the first row came,
     by the monotonic clock.
     """
@@ -55,7 +55,8 @@ class Waiting:
         ]
         self.letters += letters
         self.offsets[tp] = records[-1].offset + 1
-        self.size += sum(row.size for row in rows) + sum(weight(record) for record, _ in letters)
+        self.size += sum(row.size for row in rows)
+        self.size += sum(weight(record) - row.size for record, row in letters)  # key and headers
         first = min(record.timestamp for record in records)
         self.oldest = first if self.oldest is None else min(self.oldest, first)
         self.since = self.since or time.monotonic()
