@@ -10,11 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+import structlog
+from deltalake.exceptions import DeltaError
+
 from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
 from schemas.digests import sha256_hex
+from schemas.errors import LorikeetError
 from schemas.events import INPUT_TYPES
 from schemas.records import Record, TopicPartition, partition_key
 from schemas.rows import Row
@@ -22,6 +26,7 @@ from schemas.telemetry import Meter, Metric
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.recall import Recall
 
+log = structlog.get_logger(__name__)
 STEPS = ("decided", "dead_letters_sent", "committed", "offsets_returned")
 """The commit's steps, in order; a fault hook is called after each."""
 
@@ -142,11 +147,22 @@ class IngestBatch:
         for place, row in last.items():
             self._written[TopicPartition(*place)] = Newest(row.offset, row.digest)
         self._meter.observe(Metric.INGEST_COMMIT, time.perf_counter() - started)
+        self._shorten_log()
         self._meter.observe(Metric.INGEST_BATCH, len(rows))
         found = Counter(map(attrgetter("type", "disposition"), rows))
         for (kind, disposition), count in found.items():
             labels = {"type": _known(kind), "disposition": str(disposition)}
             self._meter.count(Metric.EVENTS, count, **labels)
+
+    def _shorten_log(self) -> None:
+        try:
+            self._writer.shorten_log()
+        except (
+            LorikeetError,
+            DeltaError,
+            OSError,
+        ) as error:  # the rows are safe; the next one tries
+            log.warning("ingest.no_checkpoint", reason=repr(error))
 
 
 def _known(kind: str | None) -> str:

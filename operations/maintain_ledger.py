@@ -27,12 +27,11 @@ from stores.ledger.hold import share
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.retirement import Retirement, days_before
 from stores.ledger.table import open_table
-from stores.ledger.vacuum import checkpoint, trim_log, vacuum
+from stores.ledger.vacuum import CHECKPOINT_COMMITS, checkpoint, trim_log, vacuum
 
 LEASE = "maintain:ledger"
 LEASE_SECONDS = 600.0
 """Longer than a run takes. If it should end early, two runs conflict in the ledger; none is harmed."""
-_CHECKPOINT_COMMITS = 100
 _COMPACT_FILES = 32
 _VACUUM_EVERY = timedelta(hours=1)
 
@@ -77,7 +76,7 @@ class MaintainLedger:
 
     def _do(self, now: datetime, least: int) -> None:
         self._timed("count", self._count)
-        self._timed("checkpoint", lambda: checkpoint(self._place, _CHECKPOINT_COMMITS, self._fault))
+        self._timed("checkpoint", lambda: checkpoint(self._place, CHECKPOINT_COMMITS, self._fault))
         self._timed("trim", self._trim)
         self._timed("retire", lambda: self._retire(now))
         self._timed("compact", lambda: self._compact(now, least))

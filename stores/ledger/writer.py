@@ -29,6 +29,7 @@ from stores.ledger.gaps import Gap, transaction
 from stores.ledger.place import Fault, Place, no_fault
 from stores.ledger.schema import PARTITION_COLUMN, fit, to_table
 from stores.ledger.table import DayDropped, check_version, ledger_error, open_table, place_of
+from stores.ledger.vacuum import CHECKPOINT_COMMITS, checkpoint
 
 COMMIT_STEPS = ("data_written", "data_synced", "committed", "log_synced")
 """The commit's steps, in order; a fault hook is called after each."""
@@ -92,6 +93,16 @@ class DeltaLedgerWriter:
         # 3, 4: rows and offsets become visible together; the log, synced
         self._commit(actions, moved, offsets)
         self._moved(before, offsets)
+
+    def shorten_log(self) -> bool:
+        """A checkpoint, if it is time for one: after every hundredth commit, by who made it.
+
+        The ledger's maintenance makes them too, but ingest has to start again quickly without it. Rows are
+        durable before: raises DeltaError, OSError or LorikeetError, which the caller may pass over.
+        """
+        if self._table.version() % CHECKPOINT_COMMITS:
+            return False
+        return checkpoint(self._place, CHECKPOINT_COMMITS // 2)
 
     def accept_gap(
         self, tp: TopicPartition, start: int, *, anew: bool, note: Mapping[str, str]
