@@ -18,7 +18,7 @@ from tests.ledgers import OTHER, TP
 from tests.support import event, execution, record
 
 RUN = execution()
-POLICY = CurationPolicy(hmac_key=b"key", dedupe_rows=32)
+POLICY = CurationPolicy(hmac_key=b"key", dedupe_rows=60)
 """A block has two offsets."""
 
 
@@ -74,11 +74,11 @@ def test_a_restart_finds_duplicates_of_each_partition_apart(tmp_path: Path) -> N
 def test_what_is_beyond_the_rows_to_remember_is_forgotten_and_not_read(tmp_path: Path) -> None:
     batch = ingest(tmp_path)
     batch.claim([TP])
-    write(batch, TP, 0, ["old", *[f"n{n}" for n in range(33)]])
+    write(batch, TP, 0, ["old", *[f"n{n}" for n in range(61)]])
     again = ingest(tmp_path)
     again.claim([TP])
     for held in (batch, again):
-        rows = held.decide(records(TP, 34, ["old", "n1"]))
+        rows = held.decide(records(TP, 62, ["old", "n1"]))
         assert [row.disposition == "duplicate" for row in rows] == [False, True]
 
 

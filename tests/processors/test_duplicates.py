@@ -15,8 +15,8 @@ from processors.curation.remembered import Block, keys_of
 from schemas.rows import Disposition, Row
 from tests.support import row
 
-WINDOW, ROWS, SIZE = 10, 32, 2
-"""A block has two offsets, so that 32 to 34 rows are remembered."""
+WINDOW, ROWS, SIZE = 10, 60, 2
+"""A block has two offsets, so that 60 to 62 rows are remembered."""
 COLUMNS = ("offset", "timestamp", "tenant", "source", "id")
 Arrival = tuple[int, str | None, int]
 """Offset, id, timestamp."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -230,3 +231,18 @@ def test_a_checkpoint_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     version = open_table(tmp_path).version()
     names = {path.relative_to(tmp_path).as_posix() for path in synced}
     assert names == {*log.checkpoint_names(version), LOG}
+
+
+def test_a_writer_shortens_its_log_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a member starts quickly where nobody maintains the ledger."""
+    monkeypatch.setattr("stores.ledger.writer.CHECKPOINT_COMMITS", 10)
+    ledger, place, made = writer(tmp_path), LocalPlace(tmp_path), []
+    for number in range(21):
+        ledger.append(rows(number, number + 1), {TP: number + 1})
+        if ledger.shorten_log():
+            made.append(log.last_checkpoint(place))
+    assert made == [10, 20]
+    assert places(tmp_path) == Counter({(0, offset): 1 for offset in range(21)})
+    assert writer(tmp_path).claim([TP]) == {TP: 21}
