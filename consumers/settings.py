@@ -33,7 +33,7 @@ class IngestSettings(_Part):
     """Kafka consumer group; `kafka.prefix` comes before it."""
     member_id: str | None = None
     """Static member: keeps its partitions over a restart within the session timeout."""
-    flush_rows: Annotated[int, Field(ge=1)] = 10_000
+    flush_rows: Annotated[int, Field(ge=1)] = 5_000
     """Rows after which a commit is due."""
     flush_bytes: Annotated[int, Field(ge=1)] = 32 * 1024 * 1024
     """Bytes of events after which a commit is due; twice as much is held at most, and one fetch."""
