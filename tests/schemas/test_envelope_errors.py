@@ -257,7 +257,7 @@ def test_every_code_of_events_has_a_case() -> None:
 
 @pytest.mark.parametrize("name", FINE)
 def test_what_looks_similar_is_read(name: str) -> None:
-    decode(FINE[name](), LIMITS)
+    assert decode(FINE[name](), LIMITS).id
 
 
 def test_the_detail_names_the_field() -> None:
