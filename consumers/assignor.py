@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
+    StickyAssignorMemberMetadataV1,
+    StickyPartitionAssignor,
+)
 from aiokafka.coordinator.protocol import (
     ConsumerProtocolMemberAssignment,
     ConsumerProtocolMemberMetadata,
@@ -38,7 +41,7 @@ class FairStickyAssignor(StickyPartitionAssignor):  # type: ignore[misc]  # aiok
         shares = share(
             {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics},
             {member: set(each.subscription) for member, each in found.items()},
-            _owners({m: (each.generation, each.partitions) for m, each in found.items()}),
+            _owners(found),
         )
         return {
             member: ConsumerProtocolMemberAssignment(cls.version, _by_topic(held), b"")
@@ -83,13 +86,11 @@ def share(
     return shares
 
 
-def _owners(
-    said: Mapping[str, tuple[int, Sequence[tuple[str, int]]]],
-) -> dict[TopicPartition, str]:
+def _owners(said: Mapping[str, StickyAssignorMemberMetadataV1]) -> dict[TopicPartition, str]:
     """Who held which partition last: where two say so, the one of the later generation."""
     owners: dict[TopicPartition, str] = {}
-    for member, (_, partitions) in sorted(said.items(), key=lambda item: item[1][0]):
-        owners.update(dict.fromkeys((TopicPartition(*each) for each in partitions), member))
+    for member, each in sorted(said.items(), key=lambda item: item[1].generation):
+        owners.update({TopicPartition(*partition): member for partition in each.partitions})
     return owners
 
 

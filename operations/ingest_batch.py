@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 import structlog
-from deltalake.exceptions import DeltaError
 
 from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
@@ -157,11 +156,7 @@ class IngestBatch:
     def _shorten_log(self) -> None:
         try:
             self._writer.shorten_log()
-        except (
-            LorikeetError,
-            DeltaError,
-            OSError,
-        ) as error:  # the rows are safe; the next one tries
+        except LorikeetError as error:  # the rows are safe; the next one tries
             log.warning("ingest.no_checkpoint", reason=repr(error))
 
 

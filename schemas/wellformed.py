@@ -81,6 +81,9 @@ def stated_twice(value: bytes, top: Texts, inside: Texts, *, structured: bool) -
 
 
 def _plainly_once(value: bytes, top: Texts, inside: Texts, *, structured: bool) -> bool:
+    """Whether the bytes show it: of `top` the first key has its text, written plainly, or is alone if it
+    comes later; `data` and the keys of `inside` are alone.
+    """
     if structured and value.count(b'"data"') != 1:
         return False
     for name, _ in inside:

@@ -114,17 +114,18 @@ class Curator:
         encode = content_json if isinstance(data, structs.ExecutionData) else compact_json
         content = extract.execution_content(data)
         facts = self._run(data, tenant, source, score.execution_parts(data), content, encode)
-        task, status = data.task, data.outcome.status
-        if task.id is not None:
-            facts["task"] = task.id
-        facts["run_id"] = data.execution_id
-        facts["plan_id"] = data.plan_id
-        facts["task_type"] = task.type
-        facts["domain"] = task.domain
-        facts["difficulty"] = task.difficulty
-        facts["status"] = status
-        facts["success"] = status == "success"
-        facts["valid"] = _gate(data, "valid_answer")
+        if data.task.id is not None:
+            facts["task"] = data.task.id
+        facts |= {
+            "run_id": data.execution_id,
+            "plan_id": data.plan_id,
+            "task_type": data.task.type,
+            "domain": data.task.domain,
+            "difficulty": data.task.difficulty,
+            "status": data.outcome.status,
+            "success": data.outcome.status == "success",
+            "valid": _gate(data, "valid_answer"),
+        }
         return facts
 
     def _plan(self, data: PlanData, tenant: str, source: str) -> dict[str, Any]:
@@ -154,8 +155,7 @@ class Curator:
         prompt = _prompt_digest(redacted, encode)
         model, metrics = data.model, data.metrics
         return {
-            "disposition": decision.disposition,
-            "reasons": tuple(decision.reasons),
+            **_decided(decision),
             "agent": data.agent_id,
             "model": model.name,
             "base_digest": model.base_digest,

@@ -98,11 +98,14 @@ class DeltaLedgerWriter:
         """A checkpoint, if it is time for one: after every hundredth commit, by who made it.
 
         The ledger's maintenance makes them too, but ingest has to start again quickly without it. Rows are
-        durable before: raises DeltaError, OSError or LorikeetError, which the caller may pass over.
+        durable before: what is raised here, a LorikeetError, may be passed over.
         """
         if self._table.version() % CHECKPOINT_COMMITS:
             return False
-        return checkpoint(self._place, CHECKPOINT_COMMITS // 2)
+        try:
+            return checkpoint(self._place, CHECKPOINT_COMMITS // 2)
+        except (DeltaError, OSError) as error:
+            raise ledger_error(error, self._place) from error
 
     def accept_gap(
         self, tp: TopicPartition, start: int, *, anew: bool, note: Mapping[str, str]
