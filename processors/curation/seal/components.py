@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,3 +61,37 @@ def codes(column: pa.Array | pa.ChunkedArray) -> Array:
         column = column.combine_chunks()
     indices = column.dictionary_encode().indices
     return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def cells(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[Array, list[tuple[object, ...]]]:
+    """The cell of each example in the product of columns (domain × difficulty, say), and its values.
+
+    Cells are numbered from 0 in the order of their values (null first), whatever the examples' order.
+    Columns hold strings or numbers, and few different ones.
+    """
+    combined = np.zeros(len(columns[0]), np.int64)
+    values: list[tuple[object, ...]] = [()]
+    for column in columns:
+        held = _values(column)
+        place = codes(column) + 1
+        combined = combined * len(held) + place
+        values = [(*before, value) for before in values for value in held]
+    present, number = np.unique(combined, return_inverse=True)
+    found = [values[place] for place in present.tolist()]
+    order = sorted(range(len(found)), key=lambda place: _sortable(found[place]))
+    rank = np.empty(len(found), np.int64)
+    rank[order] = np.arange(len(found))
+    return rank[number], [found[place] for place in order]
+
+
+def _values(column: pa.Array | pa.ChunkedArray) -> list[object]:
+    """What the codes from −1 on stand for."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, used here only
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return [None, *column.dictionary_encode().dictionary.to_pylist()]
+
+
+def _sortable(values: tuple[object, ...]) -> list[tuple[bool, Any]]:
+    return [(value is not None, value) for value in values]
