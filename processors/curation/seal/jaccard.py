@@ -42,7 +42,8 @@ def _of_block(left: Array, right: Array, read: Read) -> Array:
     rows, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     sets = shingles(read(rows))
     one, other = places[: len(left)], places[len(left) :]
-    keys = np.sort(np.concatenate([_labelled(sets, one), _labelled(sets, other)]))
+    keys = np.concatenate([_labelled(sets, one), _labelled(sets, other)])
+    keys.sort(kind="stable")  # two sorted halves: timsort merges them
     twice = (keys[1:][keys[1:] == keys[:-1]] >> np.uint64(HASH_BITS)).astype(np.int64)
     shared = np.bincount(twice, minlength=len(left))
     return np.asarray(shared / (sets.sizes[one] + sets.sizes[other] - shared))

@@ -186,7 +186,8 @@ class Links:
         self.right = np.concatenate([self.right, right])
         before, count = self.fates, len(self._rows)
         self.fates = fates(count, self._golden, self.left, self.right)
-        self.clusters = components(count, self.left, self.right)
+        named = components(count, self.clusters[left], self.clusters[right])
+        self.clusters = named[self.clusters]
         self._revived |= bool(((before != Fate.KEPT) & (self.fates == Fate.KEPT)).any())
 
 

@@ -104,15 +104,17 @@ def _words(codes: Array) -> tuple[Array, Array]:
     cut[1:-1] = inside[1:] != inside[:-1]
     cut[-1] = True
     if codes.dtype != np.uint8:
-        alone = (np.searchsorted(_UNSPACED, codes, "right") & 1).astype(bool)
-        cut[:-1] |= alone
-        cut[1:] |= alone
+        high = np.flatnonzero(codes >= _UNSPACED[0])
+        alone = high[np.searchsorted(_UNSPACED, codes[high], "right") & 1 == 1]
+        cut[alone] = True
+        cut[alone + 1] = True
     return np.flatnonzero(cut[:-1] & inside), np.flatnonzero(cut[1:] & inside) + 1
 
 
 def _prefixes(codes: Array) -> Array:
     """The hash of what stands before each character: sums of value * base^place modulo 2^64."""
-    values = _ascii_values()[codes] if codes.dtype == np.uint8 else mixed(codes.astype(np.uint64))
+    narrow = codes.dtype == np.uint8
+    values = _ascii_values()[codes] if narrow else mixed(codes.astype(np.uint64))
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(values * _powers(_BASE, len(codes)), out=sums[1:])
     return sums
