@@ -28,8 +28,8 @@ class Corpus(NamedTuple):
 
 def spliced(data: Path, count: int, seed: int) -> Corpus:
     """`count` texts, a tenth of them altered copies, the others unlike each other: each is three
-    fragments of 10 to 25 words, drawn from all messages. (Agents' traces repeat themselves too much:
-    they hold fewer than 90,000 pieces that are unlike.)
+    fragments of 10 to 25 words, drawn from all messages. What traces themselves repeat is in
+    `as_they_are`.
     """
     dice = random.Random(seed)
     pool = list(dict.fromkeys(_pieces(data, dice, *_FRAGMENT)))
@@ -114,7 +114,11 @@ def _delete(words: list[str], dice: random.Random) -> list[str]:
 
 def _insert(words: list[str], dice: random.Random) -> list[str]:
     at = dice.randrange(len(words))
-    return words[:at] + [f"more{dice.randrange(10_000)}" for _ in range(dice.randint(1, 4))] + words[at:]
+    return (
+        words[:at]
+        + [f"more{dice.randrange(10_000)}" for _ in range(dice.randint(1, 4))]
+        + words[at:]
+    )
 
 
 def _swap(words: list[str], dice: random.Random) -> list[str]:
@@ -159,7 +163,9 @@ def site_records(data: Path) -> tuple[list[str], list[str]]:
     path = data / "near-duplicates" / "csv_example_input_with_true_ids.csv.gz"
     rows = list(csv.DictReader(_text(path).splitlines(keepends=True)))
     fields = ("Site name", "Address", "Zip", "Phone")
-    return [_folded([row[field] for field in fields]) for row in rows], [row["True Id"] for row in rows]
+    return [_folded([row[field] for field in fields]) for row in rows], [
+        row["True Id"] for row in rows
+    ]
 
 
 def _folded(values: Sequence[str]) -> str:

@@ -24,7 +24,11 @@ class Expected(NamedTuple):
 def grams(text: str) -> set[str]:
     """The word 3-grams of a folded text, each as it stands there."""
     words = list(_WORD.finditer(text))
-    spans = zip(words, words[2:], strict=False) if len(words) > 2 else zip(words[:1], words[-1:], strict=True)
+    spans = (
+        zip(words, words[2:], strict=False)
+        if len(words) > 2
+        else zip(words[:1], words[-1:], strict=True)
+    )
     return {text[first.start() : last.end()] for first, last in spans} or {""}
 
 

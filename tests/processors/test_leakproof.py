@@ -73,7 +73,9 @@ def test_the_checker_sees_what_crosses() -> None:
     assert leaks(rows) == {("session", "b")}
     assert crossing_groups(rows) == 1
     assert crossing_groups([{**row, "split": 0} for row in rows]) == 0
-    assert [pair[:2] for pair in alike_across(["a b c", "a b c", "a b d"], [0, 1, 1], 0.8)] == [(0, 1)]
+    assert [pair[:2] for pair in alike_across(["a b c", "a b c", "a b d"], [0, 1, 1], 0.8)] == [
+        (0, 1)
+    ]
 
 
 @given(people, st.randoms(use_true_random=False))
@@ -94,13 +96,19 @@ def test_the_order_of_the_rows_makes_no_difference(
     domains = pa.array([person[4] for person in found], pa.string())
     one = leakproof_split(grouped(found), cells([domains])[0], names, SHARES, seed)
     other = leakproof_split(
-        grouped([found[n] for n in order]), cells([domains.take(order)])[0], names[order], SHARES, seed
+        grouped([found[n] for n in order]),
+        cells([domains.take(order)])[0],
+        names[order],
+        SHARES,
+        seed,
     )
     assert one.parts[order].tolist() == other.parts.tolist()
 
 
 @given(st.integers(20, 200), st.integers(1, 5), st.integers(0, 3))
-def test_single_examples_meet_the_shares_in_every_stratum(count: int, kinds: int, seed: int) -> None:
+def test_single_examples_meet_the_shares_in_every_stratum(
+    count: int, kinds: int, seed: int
+) -> None:
     strata = np.arange(count) % kinds
     result = split(np.arange(count), strata, seed)
     assert (np.abs(result.counts - np.outer(np.bincount(strata), SHARES)) <= 2).all()
@@ -196,7 +204,9 @@ cell_lists = st.lists(st.integers(0, 5), min_size=1, max_size=200)
 
 
 @given(cell_lists, st.floats(0.05, 1.0))
-def test_no_cell_is_above_its_cap_and_no_more_is_lost_than_must_be(found: list[int], share: float) -> None:
+def test_no_cell_is_above_its_cap_and_no_more_is_lost_than_must_be(
+    found: list[int], share: float
+) -> None:
     cell = np.array(found)
     preference = named(len(found), 1)
     result = cap_cells(cell, preference, share)

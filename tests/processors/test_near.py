@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise
 from multiprocessing import get_context
 from typing import Any
 
@@ -16,9 +16,16 @@ from hypothesis import strategies as st
 
 from processors.curation.seal.greedy import Fate, fates
 from processors.curation.seal.jaccard import similarities
-from processors.curation.seal.minhash import SLOTS, RensaLsh, Signatures, rows_a_band
+from processors.curation.seal.minhash import (
+    SLOTS,
+    MinHashLsh,
+    RensaLsh,
+    Signatures,
+    rows_a_band,
+    signatures_of,
+)
 from processors.curation.seal.near import Duplicates, Sketches, find_duplicates, merge, sketch
-from processors.curation.seal.shingles import Array, fold, shingles
+from processors.curation.seal.shingles import Array, Shingles, fold, shingles
 from tests.processors.alike import expected, grams, jaccard
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "中", "文", "ไ", "é", "𠀀"])
@@ -57,14 +64,29 @@ def named(duplicates: Duplicates) -> list[str]:
 
 
 def same(left: Duplicates, right: Duplicates) -> bool:
-    return all(np.array_equal(one, other) for one, other in zip(left, right, strict=True))
+    columns: Any = zip(left, right, strict=True)
+    return all(np.array_equal(one, other) for one, other in columns)
+
+
+class DatasketchLsh(RensaLsh):
+    """Another library's MinHash behind the same port."""
+
+    def sign(self, sets: Shingles) -> Signatures:
+        from datasketch import MinHash
+
+        slots = np.empty((len(sets.sizes), SLOTS), np.uint32)
+        for number in range(len(slots)):
+            held = MinHash(SLOTS, seed=1, hashfunc=lambda value: value & 0xFFFF_FFFF)
+            held.update_batch(sets.take(np.array([number])).hashes.tolist())
+            slots[number] = held.hashvalues
+        return signatures_of(slots, rows_a_band(self.threshold))
 
 
 def words(dice: random.Random, count: int) -> list[str]:
     return dice.choices(LETTERS, k=count)
 
 
-@given(CORPUS, st.lists(TEXTS, max_size=3), st.sampled_from([0.5, 0.8, 1.0]))
+@given(CORPUS, st.lists(TEXTS, max_size=3), st.sampled_from([0.5, 0.55, 0.7, 0.8, 1.0]))
 def test_fates_and_clusters_are_those_of_brute_force(
     corpus: list[tuple[str, int]], forbidden: list[str], threshold: float
 ) -> None:
@@ -77,6 +99,20 @@ def test_fates_and_clusters_are_those_of_brute_force(
             assert result.fates[kept] == Fate.KEPT
             assert jaccard(texts[row], texts[kept]) >= threshold
             assert result.clusters[row] == result.clusters[kept]
+
+
+@pytest.mark.parametrize("engine", [ENGINE, DatasketchLsh(0.8)], ids=["rensa", "datasketch"])
+def test_every_engine_finds_what_brute_force_finds(engine: MinHashLsh) -> None:
+    texts = corpus(random.Random(9), 400)
+    signatures = sketch(texts, engine).signatures
+    left, right = np.array(list(combinations(range(0, 400, 20), 2))).T
+    errors = engine.estimate(signatures, left, right) - [
+        jaccard(texts[i], texts[j]) for i, j in zip(left.tolist(), right.tolist(), strict=True)
+    ]
+    assert abs(errors).max() < 0.2
+    result = found(texts, engine=engine)
+    assert (named(result), result.clusters.tolist()) == expected(texts, [0] * 400, 0.8, [])
+    assert same(result, found(texts))
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=12))
@@ -222,7 +258,12 @@ def test_one_template_with_large_differences_does_not_compare_all_with_all(count
 def test_texts_of_a_megabyte_are_compared_a_few_at_a_time() -> None:
     dice = random.Random(5)
     long = words(dice, 170_000)
-    texts = [" ".join(long), " ".join([*long[:160_000], *words(dice, 10_000)]), " ".join(words(dice, 170_000)), "中文" * 400_000]
+    texts = [
+        " ".join(long),
+        " ".join([*long[:160_000], *words(dice, 10_000)]),
+        " ".join(words(dice, 170_000)),
+        "中文" * 400_000,
+    ]
     assert min(map(len, texts)) > 799_999
     assert named(found(texts)) == ["KEPT", "NEAR_DUPLICATE", "KEPT", "KEPT"]
 
@@ -230,11 +271,23 @@ def test_texts_of_a_megabyte_are_compared_a_few_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("left", "right", "alike"),
     [
-        ("请帮我预订明天从北京到上海的机票，谢谢您", "请帮我预订明天从北京到上海的机票，谢谢你", True),
+        (
+            "请帮我预订明天从北京到上海的机票，谢谢您",
+            "请帮我预订明天从北京到上海的机票，谢谢你",
+            True,
+        ),
         ("请帮我预订明天从北京到上海的机票，谢谢您", "请告诉我今天广州的天气怎么样", False),
-        ("東京から大阪まで新幹線の切符を予約してください", "東京から大阪まで新幹線の切符を予約して下さい", False),
+        (
+            "東京から大阪まで新幹線の切符を予約してください",
+            "東京から大阪まで新幹線の切符を予約して下さい",
+            False,
+        ),
         ("ช่วยจองตั๋วเครื่องบินไปเชียงใหม่พรุ่งนี้เช้าด้วยครับ", "ช่วยจองตั๋วเครื่องบินไปเชียงใหม่พรุ่งนี้เช้าด้วยค่ะ", True),
-        ("book flight 北京 to 上海 for me please tomorrow", "book flight 北京 to 上海 for me today", False),
+        (
+            "book flight 北京 to 上海 for me please tomorrow",
+            "book flight 北京 to 上海 for me today",
+            False,
+        ),
     ],
 )
 def test_scripts_without_spaces_have_words_too(left: str, right: str, alike: bool) -> None:  # noqa: FBT001
@@ -243,7 +296,10 @@ def test_scripts_without_spaces_have_words_too(left: str, right: str, alike: boo
 
 
 def test_case_and_space_do_not_tell_texts_apart() -> None:
-    assert named(found([fold("A  trip\nto\u3000Lyon"), fold(" a Trip to lyon ")])) == ["KEPT", "EXACT_DUPLICATE"]
+    assert named(found([fold("A  trip\nto\u3000Lyon"), fold(" a Trip to lyon ")])) == [
+        "KEPT",
+        "EXACT_DUPLICATE",
+    ]
 
 
 def test_nothing_resembles_a_golden_case_and_its_relatives_stay_together() -> None:
@@ -291,7 +347,9 @@ edges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=120
 
 
 @given(edges, st.integers(0, 4))
-def test_greedy_fates_are_those_of_one_after_the_other(pairs: list[tuple[int, int]], golden: int) -> None:
+def test_greedy_fates_are_those_of_one_after_the_other(
+    pairs: list[tuple[int, int]], golden: int
+) -> None:
     links = sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
     left, right = np.array(links, np.int64).reshape(-1, 2).T
     expected_fates = ["KEPT"] * 61

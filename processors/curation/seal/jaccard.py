@@ -51,8 +51,6 @@ def _of_block(left: Array, right: Array, read: Read) -> Array:
 
 def _labelled(sets: Shingles, chosen: Array) -> Array:
     """The hashes of the chosen sets, the place of each set in `chosen` above them."""
-    sizes = sets.sizes[chosen]
-    ends = np.cumsum(sizes)
-    places = np.repeat(sets.starts[chosen] - (ends - sizes), sizes) + np.arange(sizes.sum())
-    owners = np.repeat(np.arange(len(chosen), dtype=np.uint64), sizes)
-    return np.asarray(sets.hashes[places] | owners << np.uint64(HASH_BITS))
+    taken = sets.take(chosen)
+    owners = np.repeat(np.arange(len(chosen), dtype=np.uint64), taken.sizes)
+    return np.asarray(taken.hashes | owners << np.uint64(HASH_BITS))

@@ -40,12 +40,12 @@ class Parts(NamedTuple):
     @property
     def deviation(self) -> Array:
         """(strata, 3): each stratum's share in each part, less the share asked for."""
-        return _shares(self.counts) - np.array(self.shares)
+        return np.asarray(_shares(self.counts) - np.array(self.shares))
 
     @property
     def overall_deviation(self) -> Array:
         """(3,): the same of all examples."""
-        return _shares(self.sizes) - np.array(self.shares)
+        return np.asarray(_shares(self.sizes) - np.array(self.shares))
 
     @property
     def mean_deviation(self) -> float:

@@ -7,8 +7,10 @@ Where very many texts share a template, that would be quadratic. So in a larger,
 
 - the first member is compared with all others, then the first of those still kept with the rest, four
   times; a text that was compared eight times in vain waits for what comes next;
-- each text's signature is compared with those of its 16 neighbours in the order of the next band's
-  keys; the four in all bands that look most like it are compared with it.
+- if more than 17 are kept then, each one's signature is compared with those of its 16 neighbours in the
+  order of the next band's keys; the four that look most like it in all bands are compared with it.
+
+Every golden case is compared with all that share a bucket with it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ _PATIENCE = 8
 _CLOSEST = 4
 _DEVIATIONS = 5.0
 _PASSES = 8
+_ROUNDING = 1e-6
 
 
 class Pairs(NamedTuple):
@@ -82,18 +85,23 @@ class Links:
         """
         for _ in range(_PASSES):
             self._revived = False
-            bands = range(self._signatures.bands.shape[1])
-            self._compare_closest([self._search_band(band) for band in bands])
+            closest = Pairs(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float64)))
+            for band in range(self._signatures.bands.shape[1]):
+                closest = _first_few([closest, self._search_band(band)])
+            self._compare(closest.left, closest.right)
             if not self._revived:
                 return
 
     def _search_band(self, band: int) -> Pairs:
         """Compare what shares a bucket; returns of crowded ones what looks most alike."""
         members = self._engine.buckets(self._signatures, band, self._rows)
-        crowded = _larger_than(members, WINDOW + 1)
-        self._compare_leaders(Bucketed(members.texts[crowded], members.keys[crowded]))
-        self._compare(*_neighbours(members.texts[~crowded], members.keys[~crowded]))
-        return self._closest(Bucketed(members.texts[crowded], members.keys[crowded]), band)
+        members, crowd = _parted(members)
+        self._compare(*_neighbours(members))
+        self._compare_leaders(crowd)
+        few, crowd = _parted(_chosen(crowd, self.fates[crowd.texts] == Fate.KEPT))
+        self._compare(*_neighbours(few))
+        self._crowded[crowd.texts] = True
+        return self._closest(crowd, band)
 
     def _compare_leaders(self, members: Bucketed) -> None:
         """The first of each bucket with its others; then the first of those still kept, and so on.
@@ -115,13 +123,11 @@ class Links:
 
     def _closest(self, members: Bucketed, band: int) -> Pairs:
         """Each text's neighbour that looks most like it, in the order of the next band's keys."""
-        kept = self.fates[members.texts] == Fate.KEPT
-        texts, keys = members.texts[kept], members.keys[kept]
+        texts, keys = members
         bands = self._signatures.bands
         following = bands[self._rows[texts], (band + 1) % bands.shape[1]]
         order = np.lexsort((texts, following, keys))
         texts, keys = texts[order], keys[order]
-        self._crowded[texts[_larger_than(Bucketed(texts, keys), WINDOW + 1)]] = True
         best, partner = np.full(len(texts), self._likely), np.full(len(texts), -1)
         for apart in range(1, WINDOW + 1):
             place = np.flatnonzero(keys[apart:] == keys[:-apart]) + apart
@@ -130,19 +136,8 @@ class Links:
             best[place[closer]] = alike[closer]
             partner[place[closer]] = texts[place[closer] - apart]
         found = partner >= 0
-        return Pairs(partner[found], texts[found], best[found])
-
-    def _compare_closest(self, parts: Sequence[Pairs]) -> None:
-        """Of what looked most alike in any band each text's first few."""
-        one, other, alike = (np.concatenate(column) for column in zip(*parts, strict=True))
-        pairs, places = np.unique(
-            np.minimum(one, other) << 32 | np.maximum(one, other), return_index=True
-        )
-        left, right = pairs >> 32, pairs & 0xFFFF_FFFF
-        order = np.lexsort((left, -alike[places], right))
-        ranked = right[order]
-        few = order[np.arange(len(order)) - np.searchsorted(ranked, ranked) < _CLOSEST]
-        self._compare(left[few], right[few])
+        one, other = partner[found], texts[found]
+        return Pairs(np.minimum(one, other), np.maximum(one, other), best[found])
 
     def _compare(self, left: Array, right: Array) -> Array:
         """Compare exactly the pairs that matter and may be alike, and draw the conclusions.
@@ -169,7 +164,7 @@ class Links:
         matter |= self.clusters[left] != self.clusters[right]
         matter |= (left < self._golden) & (other != Fate.GOLDEN)
         sizes = self._sizes[self._rows[left]], self._sizes[self._rows[right]]
-        matter &= np.minimum(*sizes) >= self._engine.threshold * np.maximum(*sizes)
+        matter &= np.minimum(*sizes) >= self._engine.threshold * np.maximum(*sizes) - _ROUNDING
         return np.asarray(matter)
 
     def _untested(self, left: Array, right: Array) -> tuple[Array, Array]:
@@ -199,14 +194,20 @@ def _with_run(runs: list[Array], run: Array) -> list[Array]:
     return runs
 
 
-def _larger_than(members: Bucketed, count: int) -> Array:
-    """Whether a member's bucket has more members than that."""
+def _parted(members: Bucketed) -> tuple[Bucketed, Bucketed]:
+    """Those of buckets small enough to compare all pairs, and those of larger ones."""
     _, bucket, sizes = np.unique(members.keys, return_inverse=True, return_counts=True)
-    return np.asarray(sizes[bucket] > count)
+    crowded = sizes[bucket] > WINDOW + 1
+    return _chosen(members, ~crowded), _chosen(members, crowded)
 
 
-def _neighbours(texts: Array, keys: Array) -> tuple[Array, Array]:
+def _chosen(members: Bucketed, chosen: Array) -> Bucketed:
+    return Bucketed(members.texts[chosen], members.keys[chosen])
+
+
+def _neighbours(members: Bucketed) -> tuple[Array, Array]:
     """All pairs of one bucket, the smaller number left. Buckets have 17 members at most."""
+    texts, keys = members
     lefts, rights = [texts[:0]], [texts[:0]]
     for apart in range(1, WINDOW + 1):
         together = np.flatnonzero(keys[apart:] == keys[:-apart])
@@ -215,3 +216,14 @@ def _neighbours(texts: Array, keys: Array) -> tuple[Array, Array]:
         lefts.append(texts[together])
         rights.append(texts[together + apart])
     return np.concatenate(lefts), np.concatenate(rights)
+
+
+def _first_few(parts: Sequence[Pairs]) -> Pairs:
+    """Of each right text the pairs that look most alike, each once."""
+    left, right, alike = (np.concatenate(column) for column in zip(*parts, strict=True))
+    pairs, places = np.unique(left << 32 | right, return_index=True)
+    left, right, alike = pairs >> 32, pairs & 0xFFFF_FFFF, alike[places]
+    order = np.lexsort((left, -alike, right))
+    ranked = right[order]
+    few = order[np.arange(len(order)) - np.searchsorted(ranked, ranked) < _CLOSEST]
+    return Pairs(left[few], right[few], alike[few])

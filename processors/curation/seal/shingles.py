@@ -26,9 +26,9 @@ _WORDS = 3
 _BASE = 0x9E37_79B9_7F4A_7C15
 _UNSPACED = np.array(
     [
-    *(0x0E00, 0x1000, 0x1000, 0x10A0, 0x1780, 0x1800, 0x1950, 0x19E0, 0x1A20, 0x1AB0),
-    *(0x3000, 0x3100, 0x31F0, 0x3200, 0x3400, 0x4DC0, 0x4E00, 0xA000, 0xF900, 0xFB00),
-    *(0xFF66, 0xFFA0, 0x1B000, 0x1B170, 0x20000, 0x40000),
+        *(0x0E00, 0x1000, 0x1000, 0x10A0, 0x1780, 0x1800, 0x1950, 0x19E0, 0x1A20, 0x1AB0),
+        *(0x3000, 0x3100, 0x31F0, 0x3200, 0x3400, 0x4DC0, 0x4E00, 0xA000, 0xF900, 0xFB00),
+        *(0xFF66, 0xFFA0, 0x1B000, 0x1B170, 0x20000, 0x40000),
     ],
     np.uint32,
 )
@@ -49,6 +49,13 @@ class Shingles(NamedTuple):
         """How many members each set has, int64."""
         return np.diff(self.starts)
 
+    def take(self, chosen: Array) -> Shingles:
+        """The sets with these numbers, in their order; a number may come again."""
+        sizes = self.sizes[chosen]
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        shift = np.repeat(self.starts[chosen] - starts[:-1], sizes)
+        return Shingles(self.hashes[shift + np.arange(starts[-1])], starts)
+
 
 def fold(text: str) -> str:
     """White space folded, lower case: texts that are equal then are exact duplicates."""
@@ -56,10 +63,22 @@ def fold(text: str) -> str:
 
 
 def shingles(texts: Sequence[str]) -> Shingles:
-    """The grams of folded texts. Raises ValueError for a text that is not folded."""
-    parts = [_shingled(chunk) for chunk in chunks(texts)]
+    """The grams of folded texts. Raises ValueError for a text that is not folded.
+
+    ASCII texts are worked on apart from others, for they are cheaper.
+    """
+    plain = np.fromiter(map(str.isascii, texts), bool, len(texts))
+    order = np.argsort(~plain, kind="stable")
+    ascii_first = [texts[place] for place in order.tolist()]
+    count = int(plain.sum())
+    halves = ascii_first[:count], ascii_first[count:]
+    sets = _joined([_shingled(chunk) for half in halves for chunk in chunks(half)])
+    return sets if plain.all() else sets.take(np.argsort(order))
+
+
+def _joined(parts: Sequence[Shingles]) -> Shingles:
     sizes = np.concatenate([np.zeros(1, np.int64), *(part.sizes for part in parts)])
-    hashes = [part.hashes for part in parts] or [np.empty(0, np.uint64)]
+    hashes = [np.empty(0, np.uint64), *(part.hashes for part in parts)]
     return Shingles(np.concatenate(hashes), np.cumsum(sizes))
 
 
@@ -164,7 +183,9 @@ def _ascii_values() -> Array:
 def _powers(base: int, count: int) -> Array:
     """base^0, base^1, … modulo 2^64."""
     usual = 2 * _MOST_CHARACTERS
-    return (_remembered_powers(base, usual) if count <= usual else _computed_powers(base, count))[:count]
+    return (_remembered_powers(base, usual) if count <= usual else _computed_powers(base, count))[
+        :count
+    ]
 
 
 @lru_cache(maxsize=2)
