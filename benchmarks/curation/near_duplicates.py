@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from itertools import combinations
@@ -43,12 +44,12 @@ class Trial(NamedTuple):
     pairs: list[tuple[int, int, float]]
 
 
-def measure(data: Path, say: Say, count: int = COUNT) -> Section:
+def measure(data: Path, say: Say, count: int = COUNT, crowd: int = CROWDED) -> Section:
     """Recall and false finds against similarities computed pair by pair, and CPU time a text."""
     say(f"near-duplicates: {count:,} texts, a tenth of them altered copies")
     trial = _trial(spliced(data, count, SEED))
-    say(f"near-duplicates: {CROWDED:,} pieces of traces as they are")
-    crowded = _trial(as_they_are(data, CROWDED, SEED))
+    say(f"near-duplicates: {crowd:,} pieces of traces as they are")
+    crowded = _trial(as_they_are(data, crowd, SEED))
     lines = [
         *_found(trial, f"{count:,} texts"),
         Line(
@@ -57,11 +58,11 @@ def measure(data: Path, say: Say, count: int = COUNT) -> Section:
             f"{count / trial.seconds:,.0f} texts/s",
             count / trial.seconds >= _RATE,
         ),
-        *_found(crowded, f"{CROWDED:,} pieces of traces"),
+        *_found(crowded, f"{crowd:,} pieces of traces"),
         Line(
-            f"{CROWDED:,} pieces of traces: speed",
+            f"{crowd:,} pieces of traces: speed",
             "none",
-            f"{CROWDED / crowded.seconds:,.0f} texts/s",
+            f"{crowd / crowded.seconds:,.0f} texts/s",
             None,
         ),
         *_records("FEBRL persons", *person_records(data)),
@@ -135,19 +136,9 @@ def _records(name: str, texts: Sequence[str], owners: Sequence[str]) -> list[Lin
     """Against true identities, which a similarity of words can only approach: no goal but that what
     brute force finds is found.
     """
-    lines = []
+    lines, true = [], _pairs_within(owners)
     for threshold in (0.8, 0.5):
-        clusters = _search(texts, threshold).clusters.tolist()
-        true = {
-            pair
-            for pair in combinations(range(len(texts)), 2)
-            if owners[pair[0]] == owners[pair[1]]
-        }
-        joined = {
-            pair
-            for pair in combinations(range(len(texts)), 2)
-            if clusters[pair[0]] == clusters[pair[1]]
-        }
+        joined = _pairs_within(_search(texts, threshold).clusters.tolist())
         alike = [each[:2] for each in alike_across(texts, range(len(texts)), threshold)]
         missed = sum(pair not in joined for pair in alike)
         right = len(true & joined)
@@ -161,6 +152,14 @@ def _records(name: str, texts: Sequence[str], owners: Sequence[str]) -> list[Lin
             )
         )
     return lines
+
+
+def _pairs_within(groups: Sequence[Any]) -> set[tuple[int, int]]:
+    """All pairs of one group, by their places."""
+    members: dict[Any, list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        members[group].append(place)
+    return {pair for held in members.values() for pair in combinations(held, 2)}
 
 
 def _at_most(what: str, count: int, total: int, goal: float) -> Line:
