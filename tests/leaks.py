@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from tests.processors.alike import grams
@@ -68,7 +69,7 @@ def alike_across(
     found: dict[tuple[int, int], float] = {}
     for number, members in enumerate(sets):
         rare = sorted(members, key=lambda gram: (count[gram], gram))
-        for gram in rare[: int(len(rare) * (1 - threshold)) + 1]:
+        for gram in rare[: len(rare) - ceil(threshold * len(rare) - 1e-9) + 1]:
             for other in by_gram[gram]:
                 if parts[other] != parts[number] and (other, number) not in found:
                     shared = len(sets[other] & members)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from processors.curation.seal.components import cells, codes, components, groups
 from processors.curation.seal.leakproof import TEST, TRAIN, VALIDATION, Parts, leakproof_split
 from processors.curation.seal.minhash import RensaLsh
 from processors.curation.seal.near import find_duplicates, sketch
+from processors.curation.seal.shingles import fold
 from tests.leaks import FACTS, alike_across, crossing_groups, leaks
+from tests.processors.alike import jaccard
 from tests.processors.test_near import Texts, corpus
 
 SHARES = (0.8, 0.1, 0.1)
@@ -76,6 +79,22 @@ def test_the_checker_sees_what_crosses() -> None:
     assert [pair[:2] for pair in alike_across(["a b c", "a b c", "a b d"], [0, 1, 1], 0.8)] == [
         (0, 1)
     ]
+
+
+@given(
+    st.lists(st.tuples(st.text("ab ", max_size=16).map(fold), st.integers(0, 1)), max_size=12),
+    st.sampled_from([0.5, 0.55, 0.7, 0.8, 1.0]),
+)
+def test_the_checker_sees_every_pair_that_is_alike(
+    found: list[tuple[str, int]], threshold: float
+) -> None:
+    texts, parts = [text for text, _ in found], [part for _, part in found]
+    pairs = [
+        (i, j, jaccard(texts[i], texts[j]))
+        for i, j in combinations(range(len(found)), 2)
+        if parts[i] != parts[j] and jaccard(texts[i], texts[j]) >= threshold
+    ]
+    assert sorted(alike_across(texts, parts, threshold)) == pairs
 
 
 @given(people, st.randoms(use_true_random=False))

@@ -31,6 +31,7 @@ WINDOW = 16
 _LEADERS = 4
 _PATIENCE = 8
 _CLOSEST = 4
+# A pair at the threshold looks less alike than this once in three million.
 _DEVIATIONS = 5.0
 _PASSES = 8
 _ROUNDING = 1e-6
