@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, chi2_contingency  # type: ignore[import-untyped]
+from scipy.stats import binomtest, chi2_contingency
 
 from processors.rollout.arms import assign, bucket, mirrored
 

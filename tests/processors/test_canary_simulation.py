@@ -10,7 +10,7 @@ from collections import Counter
 from statistics import median
 
 import numpy as np
-from scipy.stats import binomtest  # type: ignore[import-untyped]
+from scipy.stats import binomtest
 
 from processors.rollout.decide import Action, decide_canary
 from schemas.rollouts import ArmStats, RolloutPolicy

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest  # type: ignore[import-untyped]
+from scipy.stats import binomtest
 
 from processors.rollout.sequences import difference, mixture_rho, variance_of_mean, wilson
 from schemas.rollouts import ArmStats

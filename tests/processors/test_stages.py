@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm  # type: ignore[import-untyped]
+from scipy.stats import norm
 
 from processors.evaluation.stages import ValidationSettings, benchmark, regression, validate
 from schemas.verdicts import Recommendation, Verdict
