@@ -31,21 +31,23 @@ def fit(
     Margins of held-out texts set what counts as unknown: five times a linear support vector machine is
     fitted without a fifth of every domain's tasks. The one that is kept is fitted on all texts. The order
     of the texts counts, as in any descent: bring them in a canonical one. Raises ValueError for less
-    than two domains.
+    than two domains, or for one of a single task.
     """
     names = tuple(sorted(set(labels)))
+    folds = _folds(labels, tasks, seed)
     if len(names) < 2:  # noqa: PLR2004 - one domain has nothing to be told apart from
         raise ValueError("fewer than two domains")
     number = {name: place for place, name in enumerate(names)}
     truth = np.array([number[label] for label in labels])
     matrix = _matrix(texts)
-    folds = _folds(labels, tasks, seed)
     guess, margin = np.empty(len(truth), np.int64), np.empty(len(truth))
     for fold in range(FOLDS):
         out = folds == fold
         frequency, planes = _planes(matrix[~out], truth[~out], len(names), seed)
         guess[out], margin[out] = best(_scaled(matrix[out], frequency) @ planes)
     right = guess == truth
+    if not right.any():
+        right[:] = True
     centre, spread = _spreads(truth[right], margin[right], len(names))
     typical = standardised(truth[right], margin[right], centre, spread)
     frequency, planes = _planes(matrix, truth, len(names), seed)
@@ -73,6 +75,8 @@ def _folds(labels: Sequence[str], tasks: Sequence[str], seed: int) -> Places:
     known: dict[str, set[str]] = defaultdict(set)
     for label, task in zip(labels, tasks, strict=True):
         known[label].add(task)
+    if min(map(len, known.values())) < 2:  # noqa: PLR2004 - a fold must not take all of a domain
+        raise ValueError("a domain of a single task")
     fold = {
         (label, task): place % FOLDS
         for label, found in known.items()
@@ -121,7 +125,7 @@ def _spreads(truth: Places, margin: Floats, count: int) -> tuple[Floats, Floats]
 def _levels(typical: Floats, truth: Places) -> Floats:
     """Quantiles in which every domain has the same say, however many texts it has."""
     order = np.argsort(typical, kind="stable")
-    shares = (1 / np.bincount(truth))[truth][order]
+    shares = (1 / np.maximum(np.bincount(truth), 1))[truth][order]
     reached = np.cumsum(shares) / math.fsum(shares)
     wanted = np.arange(LEVELS) / LEVELS
     places = np.minimum(np.searchsorted(reached, wanted), len(order) - 1)
