@@ -93,7 +93,9 @@ class TrainDomains:
         erased = _erased(scan, tenant)
         records = (
             record
-            for batch in scan.batches((*_COLUMNS, "trust"), inside & (pc.field("trust") != "unknown"))
+            for batch in scan.batches(
+                (*_COLUMNS, "trust"), inside & (pc.field("trust") != "unknown")
+            )
             for record in batch.to_pylist()
             if not _forgotten(record, erased)
         )

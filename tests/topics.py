@@ -5,11 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 TOPICS = {
-    "trains": "train station platform ticket lyon paris delay seat conductor rail".split(),
-    "cooking": "flour butter oven bake sugar recipe dough salt whisk spoon".split(),
-    "law": "court appeal statute judge clause contract plaintiff verdict tort lease".split(),
+    "trains": [
+        "train",
+        "station",
+        "platform",
+        "ticket",
+        "lyon",
+        "paris",
+        "delay",
+        "seat",
+        "conductor",
+        "rail",
+    ],
+    "cooking": [
+        "flour",
+        "butter",
+        "oven",
+        "bake",
+        "sugar",
+        "recipe",
+        "dough",
+        "salt",
+        "whisk",
+        "spoon",
+    ],
+    "law": [
+        "court",
+        "appeal",
+        "statute",
+        "judge",
+        "clause",
+        "contract",
+        "plaintiff",
+        "verdict",
+        "tort",
+        "lease",
+    ],
 }
-SHARED = "please could you help me with the a of and today about".split()
+SHARED = ["please", "could", "you", "help", "me", "with", "the", "a", "of", "and", "today", "about"]
 
 
 def corpus(*names: str, tasks: int = 30, seed: int = 1) -> tuple[list[str], list[str], list[str]]:

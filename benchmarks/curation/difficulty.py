@@ -24,6 +24,9 @@ from processors.curation.difficulty import (
 from schemas.chat import Message
 
 _HARDNESS = {"easy": 0, "medium": 1, "hard": 2, "extra": 3}
+_HEADINGS = (
+    "| domain | runs | failed | AUC, difficulty | AUC, messages |\n|---|---:|---:|---:|---:|"
+)
 Say = Callable[[str], None]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -107,27 +110,23 @@ def _compared(
 
 def _text(scored: Scored, hard: Places, judged: Places) -> str:
     rows = [_row(name, scored, judged[mask]) for name, mask in _domains(scored, judged)]
+    without = f"Without the history: AUC {_without(scored, judged):.3f}."
+    versions = f"numpy {version('numpy')}, scipy {version('scipy')}."
+    table = "\n".join([_HEADINGS, *rows])
+    levels = "\n".join(_levels(scored, judged))
+    return "\n\n".join([_method(scored, hard, judged), without, table, levels, versions])
+
+
+def _method(scored: Scored, hard: Places, judged: Places) -> str:
     weights = ", ".join(f"{name} {weight:.0%}" for name, weight in WEIGHTS.items())
-    return "\n".join(
-        [
-            f"Hardness: {len(hard):,} runs of {len(set(scored.tasks(hard)))} SQL tasks. Failure: "
-            f"{len(judged):,} runs of {len(set(scored.tasks(judged)))} tasks of MINT, InterCode, tau-bench and "
-            "tau2; runs that the infrastructure broke off are left out. Each domain's tasks are split into "
-            f"halves; the weights ({weights}) were chosen on the first, the figures are of the second. The "
-            "history of a run comes from the first half's outcomes alone. Intervals by drawing whole tasks. No "
-            "set states replans of executions, so that part is absent here. Steps and messages grow with "
-            "failure itself where an agent may try again (InterCode, MINT), for us as for the baseline.",
-            "",
-            f"Without the history: AUC {_without(scored, judged):.3f}.",
-            "",
-            "| domain | runs | failed | AUC, difficulty | AUC, messages |",
-            "|---|---:|---:|---:|---:|",
-            *rows,
-            "",
-            *_levels(scored, judged),
-            "",
-            f"numpy {version('numpy')}, scipy {version('scipy')}.",
-        ]
+    return (
+        f"Hardness: {len(hard):,} runs of {len(set(scored.tasks(hard)))} SQL tasks. Failure: "
+        f"{len(judged):,} runs of {len(set(scored.tasks(judged)))} tasks of MINT, InterCode, tau-bench and "
+        "tau2; runs that the infrastructure broke off are left out. Each domain's tasks are split into halves; "
+        f"the weights ({weights}) were chosen on the first, the figures are of the second. The history of a run "
+        "comes from the first half's outcomes alone. Intervals by drawing whole tasks. No set states replans of "
+        "executions, so that part is absent here. Steps and messages grow with failure itself where an agent may "
+        "try again (InterCode, MINT), for us as for the baseline."
     )
 
 

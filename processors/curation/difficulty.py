@@ -121,7 +121,7 @@ def _sums(values: np.ndarray[Any, Any], codes: Codes) -> Floats:
 
 
 def _against(values: Floats, groups: Codes) -> Floats:
-    """x / (x + the group's median), the window's median where the group has few runs."""
+    """X / (x + the group's median), the window's median where the group has few runs."""
     usual = np.maximum(_medians(values, groups), 1)[groups]
     found: Floats = values / (values + usual)
     return found
