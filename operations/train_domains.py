@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from processors.curation.domains import codec
 from processors.curation.domains.fit import fit
+from processors.curation.domains.grams import LIMIT
 from processors.curation.domains.model import UNKNOWN, DomainModel
 from processors.curation.domains.text import domain_text
 from schemas.digests import sha256_hex
@@ -38,7 +39,7 @@ _TEST = 5
 """One task in so many is held out to measure."""
 _KEPT = [str(d) for d in (Disposition.ACCEPTED, Disposition.REVIEW, Disposition.REJECTED)]
 _WHO = ("tenant", "user", "session", "source", "run_id", "plan_id")
-_COLUMNS = ("type", "event_time", "domain", "task", "prompt_digest", "content", *_WHO)
+_COLUMNS = ("domain", "task", "prompt_digest", "content", *_WHO)
 _LIBRARIES = ("numpy", "scikit-learn", "scipy")
 Record = Mapping[str, Any]
 
@@ -84,22 +85,26 @@ class TrainDomains:
 
     def _examples(self, tenant: str, days: float, seed: int) -> dict[str, list[Example]]:
         scan = Scan(self._ledger)
-        declared = where(tenant=tenant, type=[EXECUTION, PLAN], disposition=_KEPT)
-        declared = declared & pc.field("domain").is_valid() & pc.field("content").is_valid()
-        newest = _newest(scan, declared)
+        wanted = _declared(tenant)
+        newest = _newest(scan, wanted)
         if newest is None:
             return {}
-        inside = declared & (pc.field("event_time") >= newest - timedelta(days=days))
+        wanted = wanted & (pc.field("event_time") >= newest - timedelta(days=days))
         erased = _erased(scan, tenant)
         records = (
             record
-            for batch in scan.batches(
-                (*_COLUMNS, "trust"), inside & (pc.field("trust") != "unknown")
-            )
+            for batch in scan.batches(_COLUMNS, wanted)
             for record in batch.to_pylist()
             if not _forgotten(record, erased)
         )
         return _chosen(records, seed)
+
+
+def _declared(tenant: str) -> pc.Expression:
+    """Runs and plans that say their domain; those of unknown trust teach nothing."""
+    wanted = where(tenant=tenant, type=[EXECUTION, PLAN], disposition=_KEPT)
+    known = pc.field("domain").is_valid() & ~pc.field("domain").isin(["", UNKNOWN])
+    return wanted & known & pc.field("content").is_valid() & (pc.field("trust") != "unknown")
 
 
 def load(objects: ObjectFolder, digest: str) -> DomainModel:
@@ -147,7 +152,7 @@ def _chosen(records: Iterable[Record], seed: int) -> dict[str, list[Example]]:
 
 def _read(records: Iterable[Record]) -> Iterator[Example]:
     for record in records:
-        text = domain_text(json.loads(record["content"]))
+        text = domain_text(json.loads(record["content"]))[:LIMIT]
         if text:
             task = record["task"] or record["prompt_digest"] or sha256_hex(text.encode())
             yield Example(record["domain"], task, text)

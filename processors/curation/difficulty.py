@@ -103,7 +103,7 @@ def failure_history(groups: Codes, tasks: Codes, failed: Floats) -> Floats:
     """
     known = ~np.isnan(failed)
     bad = np.where(known, failed, 0)
-    pairs = np.unique(np.stack([groups, tasks]), axis=1, return_inverse=True)[1].ravel()
+    pairs = np.unique(groups * (tasks.max(initial=0) + 1) + tasks, return_inverse=True)[1]
     runs = _sums(known, groups) - _sums(known, pairs)
     fails = _sums(bad, groups) - _sums(bad, pairs)
     others = known.sum() - _sums(known, tasks)
@@ -116,7 +116,7 @@ def failure_history(groups: Codes, tasks: Codes, failed: Floats) -> Floats:
 
 def _sums(values: np.ndarray[Any, Any], codes: Codes) -> Floats:
     """For each entry the sum over all entries of its code."""
-    found: Floats = np.bincount(codes, values)[codes]
+    found: Floats = np.bincount(codes, values).astype(np.float64)[codes]
     return found
 
 

@@ -53,7 +53,7 @@ def calibrate(judges: Codes, words: Floats, succeeded: Floats, count: int) -> Ju
     known = ~np.isnan(succeeded)
     place = 2 * judges[known] + (words[known] >= _PRAISE)
     pairs = np.bincount(place, minlength=2 * count).astype(np.float64)
-    right = np.bincount(place, succeeded[known], minlength=2 * count)
+    right = np.bincount(place, succeeded[known], minlength=2 * count).astype(np.float64)
     return Judges(pairs.reshape(count, 2), right.reshape(count, 2))
 
 

@@ -75,7 +75,7 @@ def joined_quality(
     instead = _mean((said.word, expected), (1.0, 1.0))
     without = _mean((instead, gates, health), weights) * said.ceiling
     stated = np.minimum(100 * beside, np.maximum(100 * alone, said.ceiling))
-    found: Floats = np.round(np.where(np.isnan(outcome), without, stated), 6)
+    found: Floats = np.where(np.isnan(outcome), without, stated).round(6)
     return found
 
 
@@ -86,4 +86,6 @@ def _mean(parts: tuple[Floats, ...], weights: tuple[float, ...]) -> Floats:
         known = ~np.isnan(part)
         total += worth * np.where(known, part, 0)
         weight += worth * known
-    return np.divide(total, weight, out=np.full(len(total), np.nan), where=weight > 0)
+    found: Floats = np.full(len(total), np.nan)
+    np.divide(total, weight, out=found, where=weight > 0)
+    return found

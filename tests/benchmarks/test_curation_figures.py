@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.curation.figures import auc, interval, spearman
+from benchmarks.curation.figures import Places, auc, interval, spearman
 from benchmarks.curation.quality import curve
 
 
@@ -17,7 +17,7 @@ def test_ranks_and_areas_agree_with_the_libraries(seed: int) -> None:
     score = dice.integers(0, 9, 200).astype(float)
     truth = dice.random(200) < 0.3
     assert auc(score, truth) == pytest.approx(roc_auc_score(truth, score))
-    other = score + dice.integers(0, 5, 200)
+    other = score + dice.integers(0, 5, 200).astype(float)
     assert spearman(score, other) == pytest.approx(spearmanr(score, other).statistic)
 
 
@@ -30,7 +30,7 @@ def test_an_interval_is_wider_where_few_tasks_have_many_runs() -> None:
     values = np.repeat(np.random.default_rng(0).random(20), 10)
     tasks = [str(place // 10) for place in range(200)]
 
-    def mean(places: np.ndarray) -> float:  # type: ignore[type-arg]
+    def mean(places: Places) -> float:
         return float(values[places].mean())
 
     by_task = interval(mean, tasks)

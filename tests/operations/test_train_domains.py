@@ -126,10 +126,12 @@ def test_of_many_texts_the_same_are_used_in_any_order(
         {"disposition": Disposition.DEAD_LETTER},
         {"event_time": NOW - timedelta(days=DAYS + 1)},
         {"content": None},
+        {"domain": "unknown"},
+        {"domain": ""},
         {"user": "gone"},
         {"source": "urn:gone", "run_id": "r"},
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=str,
 )
 def test_what_may_not_teach_does_not(tmp_path: Path, changes: dict[str, Any]) -> None:
     known = rows("trains", "cooking")

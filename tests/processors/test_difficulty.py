@@ -130,6 +130,12 @@ def test_history_is_the_failure_rate_of_other_tasks() -> None:
     assert np.isnan(unknown).all()
 
 
+def test_a_window_without_runs_has_no_difficulty() -> None:
+    none, no = np.empty(0, np.int64), np.empty(0)
+    found = difficulty(dict.fromkeys(FACTS, no), failure_history(none, none, no), none)
+    assert len(found.score) == len(found.level) == 0
+
+
 def test_facts_count_what_the_event_says() -> None:
     turns: list[dict[str, Any]] = [
         {"role": "user", "content": "x" * 100},

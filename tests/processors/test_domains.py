@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,19 @@ def test_a_fit_asks_for_two_domains_of_two_tasks() -> None:
         fit([*texts, "a writ"], [*labels, "law"], [*tasks, "one"], 0)
 
 
-def test_a_model_comes_back_whole_in_another_process(model: DomainModel, tmp_path: Path) -> None:
+UNITS = "[n for n in core.__cpu_dispatch__ if core.__cpu_features__[n]]"
+
+
+def other_processor() -> dict[str, str]:
+    """An environment in which numpy computes as on a machine without this one's vector units."""
+    code = f"from numpy._core import _multiarray_umath as core; print(*{UNITS})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {**os.environ, "NPY_DISABLE_CPU_FEATURES": done.stdout.strip()}
+
+
+def test_a_model_says_the_same_bits_on_another_processor(
+    model: DomainModel, tmp_path: Path
+) -> None:
     digest, files = codec.written(model)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
@@ -112,6 +125,8 @@ def test_a_model_comes_back_whole_in_another_process(model: DomainModel, tmp_pat
     code = f"""
 import json
 from pathlib import Path
+from numpy._core import _multiarray_umath as core
+assert not {UNITS}
 from processors.curation.domains import codec
 folder = Path({str(tmp_path)!r})
 model = codec.read({digest!r}, lambda name: (folder / name).read_bytes())
@@ -119,7 +134,12 @@ found = model.predict(json.loads((folder / "texts.json").read_text()))
 print(found.domains.tobytes().hex(), found.confidence.tobytes().hex())
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=other_processor(),
     )
     found = model.predict(texts)
     assert done.stdout.split() == [found.domains.tobytes().hex(), found.confidence.tobytes().hex()]

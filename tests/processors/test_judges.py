@@ -26,8 +26,9 @@ def column(value: float) -> Floats:
 
 def score(found: tuple[float, ...], word: float = NAN, ceiling: float = UNCALIBRATED) -> float:
     """Outcome, gates, health and expected, with a word: the joined quality."""
-    columns = [column(value) for value in found]
-    return float(joined_quality(*columns, Judged(column(word), column(ceiling)))[0])
+    outcome, gates, health, expected = map(column, found)
+    said = Judged(column(word), column(ceiling))
+    return float(joined_quality(outcome, gates, health, expected, said)[0])
 
 
 def record(praised: int, right: int) -> Any:
@@ -119,6 +120,13 @@ def test_the_ceiling_is_that_of_the_most_trusted_judge_who_praised() -> None:
     assert some.ceiling[0] > 95
     assert list(some.ceiling[1:]) == [70, 70, 70]
     assert np.isnan(some.word[3])
+
+
+def test_a_window_without_words_has_none() -> None:
+    none, no = np.empty(0, np.int64), np.empty(0)
+    found = judged(none, none, no, calibrate(none, no, no, 0), 3)
+    assert np.isnan(found.word).all()
+    assert list(found.ceiling) == [UNCALIBRATED] * 3
 
 
 @pytest.mark.data

@@ -46,12 +46,10 @@ def read(digest: str, file: Callable[[str], bytes]) -> DomainModel:
         raise Unrecoverable(
             Code.BAD_DOMAIN_MODEL, f"{digest[:12]} has format {header['format']}, not {FORMAT}"
         )
-    return DomainModel(
-        labels=tuple(header["labels"]),
-        trained=header["trained"],
-        **{name: np.array(header[name], np.float64) for name in _VECTORS},
-        **{name: _loaded(header["files"], f"{name}.npy", file) for name in _ARRAYS},
-    )
+    arrays = {name: _loaded(header["files"], f"{name}.npy", file) for name in _ARRAYS}
+    vectors = {name: np.array(header[name], np.float64) for name in _VECTORS}
+    facts: dict[str, Any] = {**arrays, **vectors, "trained": header["trained"]}
+    return DomainModel(labels=tuple(header["labels"]), **facts)
 
 
 def _loaded(files: Mapping[str, str], name: str, file: Callable[[str], bytes]) -> Any:
