@@ -34,14 +34,16 @@ Codes = np.ndarray[Any, np.dtype[np.int64]]
 
 def conversation_facts(messages: Sequence[Message | structs.Message]) -> dict[str, float]:
     """The model's turns, failed tool results and tokens written; {} where there are no messages."""
-    if not messages:
-        return {}
-    written = sum(_written(message) for message in messages if message.role == "assistant")
-    return {
-        "steps": sum(message.role == "assistant" for message in messages),
-        "errors": sum(message.role == "tool" and bool(message.error) for message in messages),
-        "tokens": written / _CHARACTERS,
-    }
+    steps = errors = written = 0
+    for message in messages:
+        role = message.role
+        if role == "assistant":
+            steps += 1
+            written += _written(message)
+        elif role == "tool" and message.error:
+            errors += 1
+    found = {"steps": steps, "errors": errors, "tokens": written / _CHARACTERS}
+    return found if messages else {}
 
 
 def plan_facts(data: PlanData) -> dict[str, float]:
@@ -55,8 +57,10 @@ def plan_facts(data: PlanData) -> dict[str, float]:
 
 
 def _written(message: Message | structs.Message) -> int:
-    calls = sum(len(c.name or "") + _size(c.arguments) for c in message.tool_calls or ())
-    return len(plain_text(message.content)) + calls
+    length = len(plain_text(message.content))
+    for call in message.tool_calls or ():
+        length += len(call.name or "") + _size(call.arguments)
+    return length
 
 
 def _size(arguments: Any) -> int:
