@@ -49,15 +49,15 @@ def read(data: Path) -> list[Run]:
     return [*mint(data), *intercode(data), *tau(data)]
 
 
-def halves(runs: Sequence[Run]) -> list[bool]:
-    """Whether each run is in the first half of its domain's tasks, by a hash of the task."""
+def halves(runs: Sequence[Run], salt: str = "") -> list[bool]:
+    """Whether each run is in the first half of its domain's tasks, by a salted hash of the task."""
     tasks: dict[str, set[str]] = {}
     for run in runs:
         tasks.setdefault(run.domain, set()).add(run.task)
     first = {
         task
         for known in tasks.values()
-        for task in sorted(known, key=lambda t: sha256_hex(t.encode()))[::2]
+        for task in sorted(known, key=lambda t: sha256_hex(f"{salt}{t}".encode()))[::2]
     }
     return [run.task in first for run in runs]
 
