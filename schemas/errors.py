@@ -128,6 +128,16 @@ class Code(Enum):
     )
     DATASET_CORRUPT = ("E7302", "a dataset does not match its manifest", "seal it again")
     NO_SUCH_DATASET = ("E7303", "there is no such dataset", "see: lorikeet datasets list")
+    TOO_FEW_DOMAINS = (
+        "E7331",
+        "too little is declared to tell domains apart",
+        "declare task.domain in more events",
+    )
+    BAD_DOMAIN_MODEL = (
+        "E7332",
+        "a domain model was written by another Lorikeet",
+        "fit it again: lorikeet domains train",
+    )
 
     # E74xx  training
     BAD_JOB = ("E7401", "the job folder does not fit its contract", "compare it with docs/jobs.md")

@@ -34,6 +34,7 @@ from operations.run_attempt import RunAttempt
 from operations.run_job import RunJob, Steps
 from operations.seal_dataset import SealDataset
 from operations.stop_partitions import StopPartitions
+from operations.train_domains import TrainDomains
 from operations.validate_adapter import ValidateAdapter
 from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
@@ -158,6 +159,11 @@ class Wiring:
     def seal_dataset(self) -> SealDataset:
         """Seal a window."""
         return SealDataset(self.database, self.ledger, self.datasets, self.meter)
+
+    @cached_property
+    def train_domains(self) -> TrainDomains:
+        """Fit a domain model."""
+        return TrainDomains(self.ledger_place, self.objects)
 
     @cached_property
     def advance_rollout(self) -> AdvanceRollout:

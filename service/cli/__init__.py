@@ -9,7 +9,19 @@ from typing import NoReturn
 import typer
 
 from schemas.errors import Halted, LorikeetError, NotReady
-from service.cli import config, demo, dev, importing, ledger, letters, look, models, rollouts, run
+from service.cli import (
+    config,
+    demo,
+    dev,
+    domains,
+    importing,
+    ledger,
+    letters,
+    look,
+    models,
+    rollouts,
+    run,
+)
 
 app = typer.Typer(
     name="lorikeet",
@@ -24,6 +36,7 @@ demo.add_to(app)
 run.add_to(app)
 importing.add_to(app)
 look.add_to(app)
+domains.add_to(app)
 ledger.add_to(app)
 letters.add_to(app)
 models.add_to(app)
