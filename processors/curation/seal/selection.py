@@ -39,7 +39,10 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
 
 def weights(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The loss weight of each row: 1, moved by half its mean reward (−1…1) either way."""
-    return 1.0 + 0.5 * np.nan_to_num(numbers(facts["reward"]))
+    found: np.ndarray[Any, np.dtype[np.float64]] = 1.0 + 0.5 * np.nan_to_num(
+        numbers(facts["reward"])
+    )
+    return found
 
 
 def stale(facts: pa.Table) -> Mask:

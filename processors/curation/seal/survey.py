@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,8 +24,10 @@ _SAID = {
     "answer": pa.binary(16),
     "asked_chars": pa.int32(),
     "answer_chars": pa.int32(),
+    "information": pa.int32(),
     "turns": pa.int32(),
     "calls": pa.int32(),
+    "tools": pa.int32(),
     "defined": pa.dictionary(pa.int32(), pa.string()),
     "called": pa.dictionary(pa.int32(), pa.string()),
     "label": pa.string(),
@@ -32,7 +35,8 @@ _SAID = {
     "reward": pa.float64(),
     "decision": pa.string(),
 }
-"""`state` is empty, or why there is nothing to learn; `answer` a digest of the whole example; `defined` and
+"""`state` is empty, or why there is nothing to learn; `answer` a digest of the whole example; `information` the
+bytes to which deflate brings what was asked and answered; `defined` and
 `called` the names of its tools, a line each; `label` the row whose edit became the answer, and its author's
 role; `reward` the mean of what people and judges gave, −1…1.
 """
@@ -51,8 +55,10 @@ class _Text(NamedTuple):
     answer: bytes | None = None
     asked_chars: int = 0
     answer_chars: int = 0
+    information: int = 0
     turns: int = 0
     calls: int = 0
+    tools: int = 0
     defined: str = ""
     called: str = ""
 
@@ -96,14 +102,17 @@ def _text(content: Mapping[str, Any] | None, turns: list[Turn] | None, prompt: s
     if turns is None:
         return _Text("no_answer", defined=names(map(_name, tools)))
     answers = [turn for turn in turns if turn["role"] == "assistant"]
+    answered = "\n".join(map(answer_text, answers))
     called = [call["name"] for turn in answers for call in turn.get("tool_calls") or ()]
     return _Text(
         "",
         hashlib.blake2b(compact_json([turns, tools]), digest_size=16).digest(),
         len(prompt),
-        sum(len(answer_text(turn)) for turn in answers),
+        len(answered),
+        len(zlib.compress(f"{prompt}\n{answered}".encode(), 1)),
         len(turns),
         len(called),
+        len(tools),
         names(map(_name, tools)),
         names(called),
     )
