@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Cap(BaseModel):
+    """How much of a dataset may come from one source, one class of trust, one origin, one domain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    by: Literal["source", "trust", "origin", "domain"]
+    value: str | None = None
+    """Which one; without it each of them."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Largest share of the dataset."""
+    count: Annotated[int, Field(ge=0)] | None = None
+    """Most examples."""
+
+    @model_validator(mode="after")
+    def _limits(self) -> Cap:
+        if self.share is None and self.count is None:
+            raise ValueError("a cap needs a share or a count")
+        return self
 
 
 class Recipe(BaseModel):
@@ -30,6 +50,10 @@ class Recipe(BaseModel):
     """Isolation Forest anomaly score above which an example is dropped (0.5 is unremarkable)."""
     max_own_share: Share = 0.5
     """Largest share of examples that a Lorikeet-trained adapter wrote itself."""
+    max_generation: Annotated[int, Field(ge=1)] = 3
+    """How many generations of own output an adapter may stand on whose answers are learned."""
+    caps: tuple[Cap, ...] = ()
+    """Further limits, in the order in which they are applied."""
     min_examples: Annotated[int, Field(ge=1)] = 100
     max_examples: Annotated[int, Field(ge=1)] = 100_000
     golden_size: Annotated[int, Field(ge=0)] = 100

@@ -28,6 +28,9 @@ class Feedback:
         return 1.0 + 0.5 * (self.reward or 0.0)
 
 
+NOTHING = Feedback()
+
+
 class FeedbackIndex:
     """All feedback of a window, by (tenant, run), in the order in which it counts."""
 
@@ -35,11 +38,16 @@ class FeedbackIndex:
         self._by_run = by_run
 
     def of(self, run: Row) -> Feedback:
-        """What was said of `run`; feedback that names another source is not about it."""
+        """What was said of `run`."""
+        return self.about(run.tenant, run.run_id, run.source)
+
+    def about(self, tenant: str | None, run_id: str | None, source: str | None) -> Feedback:
+        """What was said of a run; feedback that names another source is not about it."""
+        said = self._by_run.get((tenant, run_id))
+        if said is None:
+            return NOTHING
         last = {
-            (row.author, row.feedback): row
-            for row in self._by_run.get((run.tenant, run.run_id), ())
-            if row.target_source in (None, run.source)
+            (row.author, row.feedback): row for row in said if row.target_source in (None, source)
         }
         rows = sorted(last.values(), key=_when)
         if not rows:

@@ -1,0 +1,88 @@
+"""Which runs of a window may be learned from: what ingest decided, what people said, what the recipe asks.
+
+Functions of the survey's columns, in canonical order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from processors.curation.seal.fates import Fates, Mask
+from schemas.datasets import Recipe
+from schemas.events import EXECUTION
+from schemas.rows import Disposition
+
+_REFUSED = (Disposition.REVIEW, Disposition.REJECTED)
+
+
+def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
+    """Leave out what must not be learned. A person's edit or word goes before any threshold."""
+    fates.drop(equal(facts["state"], "no_text"), "no_text")
+    fates.drop(equal(facts["arm"], "shadow"), "shadow")
+    fates.drop(equal(facts["decision"], "reject"), "rejected_by_person")
+    edited = ~null(facts["label"])
+    fates.drop(~edited & (numbers(facts["reward"]) < 0), "negative_feedback")
+    judged = ~edited & ~equal(facts["decision"], "accept")
+    for disposition in _REFUSED:
+        fates.drop(judged & equal(facts["disposition"], disposition), f"ingest_{disposition}")
+    fates.drop(judged & (numbers(facts["quality"]) < recipe.min_quality), "low_quality")
+    fates.drop(judged & (numbers(facts["confidence"]) < recipe.min_confidence), "low_confidence")
+    if recipe.require_tools:
+        fates.drop(equal(facts["type"], EXECUTION) & equal(facts["defined"], ""), "no_tools")
+    fates.drop(equal(facts["state"], "no_answer"), "no_answer")
+    fates.drop(stale(facts), "stale_tools")
+
+
+def weights(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The loss weight of each row: 1, moved by half its mean reward (−1…1) either way."""
+    found: np.ndarray[Any, np.dtype[np.float64]] = 1.0 + 0.5 * np.nan_to_num(
+        numbers(facts["reward"])
+    )
+    return found
+
+
+def stale(facts: pa.Table) -> Mask:
+    """Rows that call a tool which the newest definitions of their agent and domain no longer have."""
+    keys = [facts["agent"].to_pylist(), facts["domain"].to_pylist()]
+    times = facts["event_time"].cast(pa.int64()).to_pylist()
+    newest: dict[tuple[Any, Any], tuple[tuple[int, int], str]] = {}
+    defined = facts["defined"].to_pylist()
+    for row, (agent, domain, at, names) in enumerate(zip(*keys, times, defined, strict=True)):
+        stamp = (at or 0, row)
+        if names and ((agent, domain) not in newest or stamp > newest[agent, domain][0]):
+            newest[agent, domain] = stamp, names
+    known = {key: frozenset(names.split("\n")) for key, (_, names) in newest.items()}
+    found: dict[tuple[Any, ...], bool] = {}
+    for combination in set(zip(*keys, facts["called"].to_pylist(), strict=True)):
+        *key, called = combination
+        tools = known.get(tuple(key))
+        found[combination] = bool(called and tools and not tools.issuperset(called.split("\n")))
+    rows = zip(*keys, facts["called"].to_pylist(), strict=True)
+    return np.fromiter(map(found.__getitem__, rows), np.bool_, facts.num_rows)
+
+
+def equal(column: pa.ChunkedArray, value: str) -> Mask:
+    """Where a column has a value; nowhere where it is null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return _numpy(pc.fill_null(pc.equal(column, str(value)), fill_value=False))
+
+
+def null(column: pa.ChunkedArray) -> Mask:
+    """Where a column has no value."""
+    return _numpy(column.is_null())
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A column of numbers; what is absent is NaN, which no comparison finds."""
+    found: np.ndarray[Any, np.dtype[np.float64]] = column.cast(pa.float64()).to_numpy()
+    return found
+
+
+def _numpy(found: pa.ChunkedArray) -> Mask:
+    mask: Mask = found.combine_chunks().to_numpy(zero_copy_only=False)
+    return mask
