@@ -14,7 +14,8 @@ from processors.curation.attributes import AnyEvent, attributes
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
-from processors.curation.redact import Redactor
+from processors.curation.redact import Redactor, Trace
+from processors.curation.residue import SecondPass
 from schemas import structs
 from schemas.chat import first_answer
 from schemas.digests import compact_json, sha256_hex
@@ -34,12 +35,25 @@ Encode: TypeAlias = Callable[[Any], bytes]
 """Compact JSON in UTF-8: of what pydantic decoded, or of what msgspec did."""
 
 
+INCOMPLETE = "redaction_incomplete"
+"""The reason of a row in whose text the second pass found something; the kinds follow it."""
+
+
+class NotRedacted(Exception):
+    """The second pass found what must never remain."""
+
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        super().__init__(*kinds)
+        self.kinds = kinds
+
+
 class Curator:
     """Holds what is compiled once. Pure: the same record always gives the same row."""
 
     def __init__(self, cluster: str, policy: CurationPolicy) -> None:
         self._policy = policy
-        self._redactor = Redactor(policy.identifiers)
+        self._redactor = Redactor(policy.identifiers, policy.phone_regions)
+        self._second_pass = SecondPass()
         self._cluster = cluster
         self._pseudonyms = Pseudonyms(policy.hmac_key)
 
@@ -82,6 +96,8 @@ class Curator:
     def _event_facts(self, record: Record, event: AnyEvent) -> dict[str, Any]:
         try:
             facts = self._facts(event)
+        except NotRedacted as error:
+            facts = {"disposition": Disposition.REVIEW, "reasons": (INCOMPLETE, *error.kinds)}
         except Exception as error:  # noqa: BLE001 - fail closed: what cannot be redacted is not kept
             reasons = ("redaction_failed", type(error).__name__)
             facts = {"disposition": Disposition.REVIEW, "reasons": reasons}
@@ -97,7 +113,7 @@ class Curator:
         if isinstance(data, FeedbackData):
             return self._feedback(data, tenant, event.source)
         if isinstance(data, TelemetryData):
-            _, text, _ = self._redacted(extract.telemetry_content(data), compact_json)
+            _, text, _ = self._redacted(extract.telemetry_content(data), compact_json, tenant)
             agent = data.agent_id or data.component
             return {**_decided(Decision()), "agent": agent, "content": text}
         if isinstance(data, GatewayAdapterData):
@@ -150,7 +166,7 @@ class Curator:
         trust = effective_trust(data.trust, source, self._policy)
         quality = score.quality(parts)
         decision = dispose_run(data, trust=trust, quality=quality, policy=self._policy)
-        redacted, text, pii = self._redacted(content, encode)
+        redacted, text, pii = self._redacted(content, encode, tenant)
         prompt = _prompt_digest(redacted, encode)
         model, metrics = data.model, data.metrics
         return {
@@ -180,22 +196,38 @@ class Curator:
             "task": prompt,
         }
 
-    def _redacted(self, content: Any, encode: Encode) -> tuple[Any, str, str | None]:
-        """The content without personal data, its JSON text, and what was found, as JSON.
+    def _redacted(
+        self, content: Any, encode: Encode, tenant: str
+    ) -> tuple[Any, str, str | None]:
+        """The content without personal data, its JSON text, and what was found (see `Row.pii`).
 
-        Raises ValueError for a number that is not finite: the row fails closed.
+        Raises ValueError for a number that is not finite, NotRedacted if something is left: the row fails
+        closed.
         """
         text = encode(content)
         trace = self._redactor.trace_of(text)
         if trace is None:
             return content, text.decode(), None
         content = trace.value(content)
-        return content, encode(content).decode(), _counts(trace.counts)
+        text = encode(content)
+        left = self._second_pass.left(text)
+        if left:
+            raise NotRedacted(left)
+        return content, text.decode(), self._found(trace, tenant)
+
+    def _found(self, trace: Trace, tenant: str) -> str | None:
+        """By kind, how often each value was found; values as keyed HMACs, in the order of placeholders."""
+        hide = self._pseudonyms.finding
+        found = {
+            kind: {hide(tenant, kind, value): times for value, times in values.items()}
+            for kind, values in sorted(trace.found.items())
+        }
+        return _json(found) if found else None
 
     def _feedback(self, data: FeedbackData, tenant: str, source: str) -> dict[str, Any]:
         trust = effective_trust(None, source, self._policy)
         content = extract.feedback_content(data)
-        text, pii = self._redacted(content, compact_json)[1:] if content else (None, None)
+        text, pii = self._redacted(content, compact_json, tenant)[1:] if content else (None, None)
         target = data.target
         return {
             **_decided(dispose_feedback(data, trust=trust)),
@@ -211,6 +243,11 @@ class Curator:
             "pii": pii,
             "subject": self._pseudonyms.subject(tenant, data.subject),
         }
+
+
+def not_redacted(row: Row) -> tuple[str, ...]:
+    """The kinds that the second pass found in a row's text."""
+    return row.reasons[1:] if row.reasons[:1] == (INCOMPLETE,) else ()
 
 
 def _gate(data: AnyExecution, name: str) -> bool | None:
@@ -239,10 +276,6 @@ def _prompt_digest(content: dict[str, Any], encode: Encode) -> str:
     messages = content.get("messages", ())
     asked = [[m["role"], m["content"]] for m in messages[: first_answer(messages)]]
     return sha256_hex(encode(asked or content.get("goal")))
-
-
-def _counts(counts: dict[str, int]) -> str | None:
-    return _json(dict(sorted(counts.items()))) if counts else None
 
 
 def _without_nul(fact: Any) -> Any:

@@ -10,72 +10,69 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import re2
+from processors.curation import findings
+from processors.curation.expressions import any_of, compiled
+from processors.curation.findings import GROUPED, KINDS, Finder, Pattern, next_group
+from processors.curation.phones import DEFAULT_REGIONS, Phones
 
-from processors.curation.findings import FINDERS, PATTERNS, whole
-
-Finder: TypeAlias = Callable[[str], str]
-_KEY_BORDER = r"(?:\b|\\[nrt])"
-_LOOSE = [p.replace(_KEY_BORDER, "").replace(r"\b", "").encode() for _, p in PATTERNS]
-"""They match at least wherever the patterns do: without word borders, which an escape would move.
-
-Of what they match nothing is ever escaped in JSON, and no placeholder holds or helps to make a match.
-"""
 _NUL = rb"\u0000"
+_HIDDEN = {r"\u0040": "@", r"\u002B": "+", r"\u002b": "+"}
+"""Escapes of JSON that a string holds as text, of characters that a finding may need."""
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
 _MOST_HINTS = 16
 _ALL = ("",)
 """The hint that every string holds."""
-
-
-def _compile(pattern: str | bytes) -> Any:
-    options = re2.Options()
-    options.log_errors = False  # it would write to stderr what the error says
-    try:
-        return re2.compile(pattern, options=options)
-    except re2.error as error:
-        said = error.args[0]
-        reason = said.decode() if isinstance(said, bytes) else said
-        raise ValueError(f"not an RE2 pattern: {reason}") from None
-
-
-def _any_of(patterns: list[bytes]) -> Any:
-    found = re2.Set.SearchSet()
-    for pattern in patterns:
-        found.Add(pattern)
-    found.Compile()
-    return found
+_NAME = re.compile("[A-Za-z_ -]{2,40}")
+_LONGEST_NAMED = 300
+_LEAST_NUMBER = 10**6
+"""Numbers below it are no finding: the shortest is a phone number of seven digits."""
 
 
 class _Patterns(NamedTuple):
-    """(kind, expression, finder) of the installation's own, for text, and of ours, for UTF-8.
+    """(kind, expression) of the installation's own, for text, and (…, finder) of ours, for UTF-8.
 
-    `kinds` tells which of ours may match; `candidate` finds any of them, `sign` NUL in JSON as well.
+    `kinds` tells which of ours may match; `sign` finds any of them in JSON, or what is escaped there.
+    `alone` are the signs that stay within a string, `named` the others. `normal` are the forms of values.
     """
 
-    own: list[tuple[str, Any, Finder]]
+    own: list[tuple[str, Any]]
     built_in: list[tuple[str, Any, Finder]]
     kinds: Any
-    candidate: Any
     sign: Any
+    alone: Any
+    named: Any
+    normal: Mapping[str, Callable[[str], str]]
 
 
 class Redactor:
     """Compiled once per process; `trace()` begins the placeholders of one trace."""
 
-    def __init__(self, identifiers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        identifiers: Mapping[str, str] | None = None,
+        regions: Sequence[str] = DEFAULT_REGIONS,
+    ) -> None:
         """Compile the patterns. `identifiers` come first: name → RE2 pattern.
 
-        Raises ValueError where a pattern is not RE2.
+        `regions` are those whose national phone numbers are looked for. Raises ValueError where a pattern
+        is not RE2.
         """
+        phones = Phones(regions)
+        built_in: Sequence[Pattern] = findings.patterns(regions)
+        finders = findings.finders(phones)
+        signs = [pattern.sign.encode() for pattern in built_in]
+        named = [p.sign.encode() for p in built_in if p.kind.startswith("NAMED")]
+        escaped = [re.escape(escape.encode()) for escape in _HIDDEN]
         self._patterns = _Patterns(
-            [(kind, _compile(p), whole) for kind, p in (identifiers or {}).items()],
-            [(k, _compile(p.encode()), FINDERS.get(k, whole)) for k, p in PATTERNS],
-            _any_of(_LOOSE),
-            _compile(b"|".join(_LOOSE)),
-            _compile(b"|".join([re.escape(_NUL), *_LOOSE])),
+            [(kind, compiled(p)) for kind, p in (identifiers or {}).items()],
+            [(KINDS.get(p.kind, p.kind), compiled(p.expression.encode()), finders[p.kind]) for p in built_in],
+            any_of(signs),
+            compiled(b"|".join([re.escape(_NUL), *escaped, *signs])),
+            compiled(b"|".join(sign for sign in signs if sign not in named)),
+            compiled(b"|".join(named)),
+            findings.normal_forms(phones),
         )
 
     def trace(self) -> Trace:
@@ -90,78 +87,153 @@ class Redactor:
         """
         if self._patterns.own:
             return self.trace()
-        if self._patterns.sign.search(text) is None:
+        first = self._patterns.sign.search(text)
+        if first is None:
             return None
-        return Trace(self._patterns, self._hints(text))
+        return Trace(self._patterns, self._hints(text[text.rfind(b'"', 0, first.start()) + 1 :]))
 
     def _hints(self, text: bytes) -> Sequence[str]:
         """Texts of which every string that is to be redacted holds one."""
-        unescaped = _ESCAPE.sub(b'"', text) if b"\\" in text else text
-        matches = islice(self._patterns.candidate.finditer(unescaped), _MOST_HINTS + 1)
-        found = [match.group(0).decode() for match in matches]
-        if len(found) > _MOST_HINTS:
+        plain = _ESCAPE.sub(b'"', text) if b"\\" in text else text
+        alone, named = self._patterns.alone.finditer(plain), self._patterns.named.finditer(plain)
+        matches = [m.group() for m in islice(alone, _MOST_HINTS)]
+        matches += [m.group() for m in islice(named, _MOST_HINTS)]
+        # What stands before a finding and tells what it is may lie outside of its string or number.
+        found = [match.rpartition(b'"')[2].lstrip(b":,[").decode() for match in matches]
+        if len(found) >= _MOST_HINTS or "" in found:
             return _ALL
-        return [*dict.fromkeys(found), "\0"] if _NUL in text else list(dict.fromkeys(found))
+        if _NUL in text:
+            found.append("\0")
+        if b"\\u00" in text:
+            found += [escape for escape in _HIDDEN if escape.encode() in text]
+        return list(dict.fromkeys(found))
 
 
 class Trace:
-    """The placeholders of one trace. `counts` says how many of each kind were found.
+    """The placeholders of one trace. `found` says by kind how often each value was found.
 
-    A string that holds none of the `hints` is known to hold nothing.
+    Values are in their normal form. A string that holds none of the `hints` is known to hold nothing.
     """
 
     def __init__(self, patterns: _Patterns, hints: Sequence[str] = _ALL) -> None:
         self._patterns = patterns
         self._hints = hints
-        self._names: dict[str, str] = {}
-        self._used: dict[str, int] = {}
-        self.counts: dict[str, int] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self.found: dict[str, dict[str, int]] = {}
 
-    def text(self, text: str) -> str:
-        """`text` with every finding replaced; NUL characters become U+FFFD."""
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each kind were found."""
+        return {kind: sum(values.values()) for kind, values in self.found.items()}
+
+    def text(self, text: str, name: str = "") -> str:
+        """`text` with every finding replaced; NUL characters become U+FFFD.
+
+        `name` is what it is called, and may tell what it is. Raises ValueError if it holds a finding.
+        """
         text = text.replace("\0", "\ufffd")
-        for kind, pattern, find in self._patterns.own:
-            text = pattern.sub(
-                lambda match, kind=kind, find=find: self._place(kind, match.group(0), find), text
-            )
-        return self._built_in(text.encode()) or text
+        if r"\u00" not in text:
+            return self._redacted(text, name)
+        plain = text
+        for escape, character in _HIDDEN.items():
+            plain = plain.replace(escape, character)
+        redacted = self._redacted(plain, name)
+        return text if redacted == plain else redacted
+
+    def _redacted(self, text: str, name: str) -> str:
+        for kind, pattern in self._patterns.own:
+            text = pattern.sub(lambda m, kind=kind: m[0] and self._placeholder(kind, m[0]), text)
+        if not name:
+            return self._built_in(text.encode()) or text
+        lead = f"{name}: "
+        redacted = self._built_in(f"{lead}{text}".encode())
+        if redacted is None:
+            return text
+        if not redacted.startswith(lead):
+            raise ValueError("a name that is redacted")
+        return redacted[len(lead) :]
 
     def _built_in(self, text: bytes) -> str | None:
         """With the findings of the built-in patterns replaced; None if none of them can match."""
         kinds = self._patterns.kinds.Match(text)
-        if kinds is None and self._patterns.candidate.search(text) is None:
+        if kinds is None and self._patterns.sign.search(text) is None:
             return None
-        for number in sorted(kinds or range(len(PATTERNS))):
-            kind, pattern, find = self._patterns.built_in[number]
-            text = pattern.sub(
-                lambda match, kind=kind, find=find: self._place(
-                    kind, match.group(0).decode(), find
-                ).encode(),
-                text,
-            )
+        for number in sorted(kinds or range(len(self._patterns.built_in))):
+            text = self._replaced(text, *self._patterns.built_in[number])
         return text.decode()
 
-    def value(self, value: Any) -> Any:
-        """Any JSON value: strings inside are redacted, keys are kept."""
+    def _replaced(self, text: bytes, kind: str, pattern: Any, find: Finder) -> bytes:
+        """As `pattern.sub` would, but that what follows a finding is looked at again.
+
+        Among digits in groups a candidate may begin too early, and one that is none may hide one.
+        """
+        pieces, done, at, grouped = [], 0, 0, kind in GROUPED
+        while match := pattern.search(text, at):
+            start, end = match.span()
+            found = find(text[start:end].decode()).encode()
+            if found:
+                begin = text.index(found, start)
+                pieces += (text[done:begin], self._placeholder(kind, found.decode()).encode())
+                at = done = begin + len(found)
+            if not (found and grouped):
+                at = next_group(text, start, end) if grouped else end
+        return b"".join([*pieces, text[done:]]) if pieces else text
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """Any JSON value: strings inside are redacted, and numbers that are findings; keys are kept.
+
+        `name` is the key that holds it. What holds no finding is returned as it is, not copied.
+        """
         kind = type(value)
-        if kind is str:
-            for hint in self._hints:
-                if hint in value:
-                    return self.text(value)
-            return value
         if kind is dict:
-            return {key: self.value(item) for key, item in value.items()}
+            return self._dict(value)
         if kind is list or kind is tuple:
-            return [self.value(item) for item in value]
+            return [self._dict(i) if type(i) is dict else self.value(i) for i in value]
+        if kind is str:
+            return self._string(value, name) if self._hinted(value) else value
+        if isinstance(value, (int, float)) and abs(value) >= _LEAST_NUMBER:
+            return self._number(value, name)
         return value
 
-    def _place(self, kind: str, candidate: str, find: Callable[[str], str]) -> str:
-        found = find(candidate)
-        if not found:
-            return candidate
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        name = self._names.get(found)
+    def _dict(self, value: dict[str, Any]) -> dict[str, Any]:
+        changed, hints = value, self._hints
+        for key, item in value.items():
+            kind = type(item)
+            if kind is str:
+                for hint in hints:
+                    if hint in item:
+                        break
+                else:
+                    continue
+                redacted: Any = self._string(item, key)
+            else:
+                redacted = self._dict(item) if kind is dict else self.value(item, key)
+            if redacted is not item:
+                if changed is value:
+                    changed = dict(value)
+                changed[key] = redacted
+        return changed
+
+    def _string(self, text: str, name: str) -> str:
+        told = name and len(text) <= _LONGEST_NAMED and _NAME.fullmatch(name)
+        return self.text(text, name if told else "")
+
+    def _number(self, number: float, name: str) -> Any:
+        text = str(int(number)) if isinstance(number, int) else float.__repr__(number)
+        if not self._hinted(text):
+            return number
+        redacted = self.text(text, name if _NAME.fullmatch(name) else "")
+        return number if redacted == text else redacted
+
+    def _hinted(self, text: str) -> bool:
+        return any(hint in text for hint in self._hints)
+
+    def _placeholder(self, kind: str, found: str) -> str:
+        normal = self._patterns.normal.get(kind)
+        value = normal(found) if normal else found
+        values = self.found.setdefault(kind, {})
+        values[value] = values.get(value, 0) + 1
+        name = self._names.get((kind, value))
         if name is None:
-            number = self._used[kind] = self._used.get(kind, 0) + 1
-            name = self._names[found] = f"<{kind}_{number}>"
-        return candidate.replace(found, name)
+            name = self._names[kind, value] = f"<{kind}_{len(values)}>"
+        return name

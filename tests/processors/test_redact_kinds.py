@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processors.curation.findings import luhn
+from processors.curation.checksums import luhn
 from processors.curation.redact import Redactor
 
 B64 = "Ab3_" * 10
@@ -62,6 +62,9 @@ BESIDE = {
     "expiry": ("pay 4111 1111 1111 1111 12/27", "pay <CARD_1> 12/27"),
     "compact, expiry": ("4111111111111111 12 27", "<CARD_1> 12 27"),
     "security code": ("4111 1111 1111 1111 123", "<CARD_1> 123"),
+    "four digits before": ("1234 4111 1111 1111 1111", "1234 <CARD_1>"),
+    "another card": ("4111 1111 1111 1111 378282246310005", "<CARD_1> <CARD_2>"),
+    "a fraction before": ("0.5 4111111111111111", "0.5 <CARD_1>"),
     "amount before": ("2 4111111111111111", "2 <CARD_1>"),
     "both": ("12 4111-1111-1111-1111 7", "12 <CARD_1> 7"),
     "currency": ("to BE68539007547034 EUR 100", "to <IBAN_1> EUR 100"),

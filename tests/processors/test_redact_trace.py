@@ -75,7 +75,7 @@ def test_any_text_goes_through_and_findings_are_not_found_again(text: str) -> No
     once = trace.text(text)
     assert "\0" not in once
     assert bool(trace.counts) is (once != text.replace("\0", "\ufffd"))
-    for name in [f"<{kind}_{n}>" for kind, n in trace._used.items()]:
+    for name in [f"<{kind}_{len(values)}>" for kind, values in trace.found.items()]:
         assert name in once
 
 

@@ -1,0 +1,29 @@
+"""RE2 expressions: linear in the text, whatever is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import re2
+
+
+def compiled(pattern: str | bytes) -> Any:
+    """An RE2 expression. Raises ValueError where it is none."""
+    options = re2.Options()
+    options.log_errors = False  # it would write to stderr what the error says
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error as error:
+        said = error.args[0]
+        reason = said.decode() if isinstance(said, bytes) else said
+        raise ValueError(f"not an RE2 pattern: {reason}") from None
+
+
+def any_of(patterns: Iterable[bytes]) -> Any:
+    """Says which of these expressions match a text, in one search."""
+    found = re2.Set.SearchSet()
+    for pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found
