@@ -8,7 +8,8 @@ _CARD_LENGTHS = range(13, 20)
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 """The sum of the digits of twice a digit."""
 _ISSUED = re.compile(
-    "4(?:.{12}|.{15}|.{18})|[356].{12,18}|2[2-7].{14}|(?:2131|1800).{11}|(?:8[12]|9792).*"
+    "4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}|3(?:0[0-5]|[689]).*|35.{14,17}"
+    "|(?:5[0678]|6).*|(?:2131|1800).{11}|(?:8[12]|9792).*"
 )
 """What issuers of cards begin with, and how long theirs are (ISO/IEC 7812 and the schemes' own pages)."""
 _IBAN_LENGTHS = {

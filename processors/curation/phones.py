@@ -33,7 +33,10 @@ _BEFORE = rf"(?i:\b(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to)\.?){{0,3}}
 _AFTER = rf"{_EDGE}{_DIGITS}[ -]{{1,2}}(?i:office|fax|mobile|cell|home|phone)\b"
 NAMED = rf"{_BEFORE}[ :.=\"'#-]{{1,6}}{_DIGITS}|{_AFTER}"
 """Seven digits or more that the words beside them call a phone number."""
-NAMED_SIGN = rf"{_BEFORE}[ :.=\"\\'#-]{{1,12}}{_DIGITS}|{_AFTER}"
+NAMED_SIGN = (
+    rf"(?i:(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
+    r"|[0-9](?:[ .()/-]*[0-9]){6}[ -]+(?i:office|fax|mobile|cell|home|phone)"
+)
 """The same where quotes are escaped."""
 _TYPES = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost",
