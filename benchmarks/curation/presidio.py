@@ -26,8 +26,11 @@ KINDS = {
     "IP_ADDRESS": "IP",
     "PHONE_NUMBER": "PHONE",
 }
-REGIONS = ("US", "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "SE", "AU", "ZA")
-"""Where the tuned half's numbers come from, as an installation would name its customers' countries."""
+REGIONS = (
+    "US", "CA", "GB", "IE", "AU", "NZ", "ZA", "DE", "AT", "CH", "FR", "BE", "NL", "IT", "ES", "PT", "GR",
+    "CY", "DK", "SE", "NO", "FI", "IS", "GL", "EE", "PL", "CZ", "HU", "SI", "BR", "UY", "TN", "JP",
+)  # fmt: skip
+"""Countries that occur in the tuned half's addresses, as an installation would name its customers'."""
 _PLACEHOLDER = re.compile(r"<([A-Z]+)_[0-9]+>")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_CARD_LENGTHS = range(13, 20)
+CARD_LENGTHS = range(13, 20)
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 """The sum of the digits of twice a digit."""
 _ISSUED = re.compile(
@@ -47,7 +47,7 @@ def luhn(digits: str) -> bool:
 
 def is_card(digits: str) -> bool:
     """Whether these digits can be a payment card: issued by somebody, of its length, and it sums up."""
-    known = len(digits) in _CARD_LENGTHS and _ISSUED.fullmatch(digits)
+    known = len(digits) in CARD_LENGTHS and _ISSUED.fullmatch(digits)
     return bool(known) and luhn(digits)
 
 

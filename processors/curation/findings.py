@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from processors.curation import phones
-from processors.curation.checksums import IBAN_LENGTH, is_card, is_iban, is_ssn, luhn
+from processors.curation.checksums import CARD_LENGTHS, IBAN_LENGTH, is_card, is_iban, is_ssn, luhn
 from processors.curation.key_shapes import INNER, NAMED_VALUE, NAMES, SHAPES
 
 Finder: TypeAlias = Callable[[str], str]
@@ -27,6 +27,7 @@ _COUNTRY = f"(?:{'|'.join(sorted(IBAN_LENGTH))})[0-9]{{2}}"
 _MOST_GROUPS = 8
 _FEWEST_CHARACTERS = 8
 """Different ones in a key that only its name gives away: `your_api_key_here` has 8 as well, but no digit."""
+_SMALL_COUNTRY = _COUNTRY.lower()
 _GLOBAL = re.compile("(?:[23][0-9a-f]{3}|f[cde][0-9a-f]{2}|64:ff9b):", re.IGNORECASE)
 """What IPv6 addresses in use begin with; `a::b` is as often a name in a program."""
 _LETTER = r"\p{Latin}"
@@ -87,7 +88,13 @@ CARD = _pattern(
 SSN = _pattern("SSN", rf"{_DIGIT_EDGE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}(?:\b|_)", "[0-9]{3}-[0-9]{2}-[0-9]{4}")
 PERSONAL: tuple[Pattern, ...] = (
     EMAIL,
-    _pattern("IBAN", rf"{_EDGE}{_COUNTRY}(?:[ -]?[A-Z0-9]){{11,30}}\b", f"{_COUNTRY}(?:[ -]?[A-Z0-9]){{11}}"),
+    _pattern(
+        "IBAN",
+        rf"{_EDGE}(?:{_COUNTRY}(?:[ -]?[A-Z0-9]){{11,30}}|{_SMALL_COUNTRY}(?:[ -]?[a-z0-9]){{11,30}})\b",
+        # In small letters the beginning of a hash would look like it without a border.
+        rf"{_COUNTRY}(?:[ -]?[A-Z0-9]){{11}}"
+        rf"|(?:^|[^A-Za-z0-9]|[\"\\](?:[nrtbf]|u[0-9a-f]{{4}})){_SMALL_COUNTRY}(?:[ -]?[a-z0-9]){{11}}",
+    ),
     CARD,
     _pattern(
         "NAMED_CARD",
@@ -144,7 +151,12 @@ def _card(text: str) -> str:
     spans = [match.span() for match in _GROUP.finditer(text) if "." not in match.group()]
     if len(spans) > _MOST_GROUPS:
         return text if _is_card(text) else ""
-    runs = [text[first:last] for first, _ in spans for _, last in spans if first < last]
+    runs = [
+        text[start:end]
+        for first, (start, _) in enumerate(spans)
+        for last, (_, end) in enumerate(spans[first:])
+        if end - start - last in CARD_LENGTHS
+    ]
     return next(filter(_is_card, sorted(runs, key=len, reverse=True)), "")
 
 
@@ -166,12 +178,12 @@ def _iban(text: str) -> str:
 
 def _iban_at(text: str) -> str:
     places = [place for place, character in enumerate(text) if character not in " -"]
-    length = IBAN_LENGTH.get(text[:2], len(text) + 1)
+    length = IBAN_LENGTH.get(text[:2].upper(), len(text) + 1)
     if length > len(places):
         return ""
     end = places[length - 1] + 1
     ends_there = end == len(text) or text[end] in " -"
-    return text[:end] if ends_there and is_iban(_compact(text[:end])) else ""
+    return text[:end] if ends_there and is_iban(_compact(text[:end]).upper()) else ""
 
 
 def _ssn(text: str) -> str:
@@ -229,15 +241,15 @@ GROUPED = ("CARD", "IBAN")
 
 def next_group(text: bytes, start: int, end: int) -> int:
     """Where in a candidate of a grouped kind the next one may begin."""
-    match = _SEPARATOR.search(text, start + 1, end)
-    return match.end() if match else end
+    borders = [match.end() for match in _SEPARATOR.finditer(text, start + 1, end)]
+    return borders[0] if 0 < len(borders) < _MOST_GROUPS else end
 
 
 def normal_forms(found: phones.Phones) -> Mapping[str, Callable[[str], str]]:
     """The one way to write a value of a kind, however it stood there; others are as they stand."""
     return {
         "EMAIL": lambda text: text.replace("%40", "@").casefold(),
-        "IBAN": _compact,
+        "IBAN": lambda text: _compact(text).upper(),
         "CARD": _digits,
         "SSN": _digits,
         "IP": lambda text: str(ipaddress.ip_address(text)),

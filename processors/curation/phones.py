@@ -9,32 +9,39 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
-import re2
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
+
+from processors.curation.expressions import compiled
 
 DEFAULT_REGIONS = ("US",)
 _EDGE = r"(?:\b|\\[nrtbf])"
+_END = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?\b"
 INTERNATIONAL = (
-    rf"(?:\+|{_EDGE}011[ .-])[1-9](?:[ .()/-]{{0,3}}[0-9]){{6,14}}\b"
-    rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .()/-]{{1,3}}[0-9](?:[ .()/-]{{0,3}}[0-9]){{5,12}}\b"
+    rf"(?:(?:\+|{_EDGE}011[ .-])[1-9](?:[ .()/-]{{0,3}}[0-9]){{6,14}}"
+    rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .()/-]{{1,3}}[0-9](?:[ .()/-]{{0,3}}[0-9]){{5,12}}){_END}"
 )
 NORTH_AMERICAN = (
-    rf"(?:\b1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|{_EDGE}[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}\b"
+    rf"(?:\b1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|{_EDGE}[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}{_END}"
 )
 NATIONAL = (
-    rf"(?:\([0-9]{{2,5}}\)|{_EDGE}[0-9]{{2,5}})(?:[ ./-]{{1,2}}[0-9]{{2,8}}){{1,5}}\b"
+    rf"(?:\([0-9]{{2,5}}\)|{_EDGE}[0-9]{{2,5}})(?:[ ./-]{{1,2}}[0-9]{{2,8}}){{1,5}}\b(?: \p{{Lu}}\pL)?"
     rf"|{_EDGE}0[1-9][0-9]{{7,9}}\b"
 )
-_SPOKEN = r"(?:tele)?phone|tel|mobile|cell|fax|whatsapp|call (?:me|us)|(?:call|text|reach) (?:me|us)? ?(?:at|on)"
+_SPOKEN = (
+    "(?:tele)?phone|tel|ph|mobile|cell|fax|whatsapp|sms|hotline|dial|contact"
+    "|(?:my|your|his|her|our|their|new|old|home|work|office) number"
+    "|(?:call|text|ring|reach)(?: (?:me|us|him|her|them|back)){0,2}"
+)
 _DIGITS = r"\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,13}\b"
-_BEFORE = rf"(?i:\b(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to)\.?){{0,3}})"
+_BEFORE = rf"(?i:\b(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?){{0,3}})"
 _AFTER = rf"{_EDGE}{_DIGITS}[ -]{{1,2}}(?i:office|fax|mobile|cell|home|phone)\b"
 NAMED = rf"{_BEFORE}[ :.=\"'#-]{{1,6}}{_DIGITS}|{_AFTER}"
 """Seven digits or more that the words beside them call a phone number."""
 NAMED_SIGN = (
-    rf"(?i:(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
+    rf"(?i:(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
     r"|[0-9](?:[ .()/-]*[0-9]){6}[ -]+(?i:office|fax|mobile|cell|home|phone)"
 )
 """The same where quotes are escaped."""
@@ -48,6 +55,12 @@ _DATE = re.compile(
 _NORTH_AMERICAN = re.compile(r"(?:1[ .-])?\(?[2-9]\d\d\)?[ .-]?\d{3}[ .-]\d{4}")
 _NUMBER = re.compile(r"\+?\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,}")
 _GROUP = re.compile(r"\(?[0-9]+\)?")
+_AREA = re.compile(r"[(0]|(?:[0-9]+[ ./-]{1,2}){2,}[0-9]+$")
+_SUBSCRIBER = re.compile("[0-9]{3,4}[ -][0-9]{4}")
+"""Of numbers in two groups others are as often a house and its postcode."""
+_EXTENSION = re.compile(r" ?(?:x|ext\.?) ?\d+$")
+_STREET = re.compile(r" \D+$")
+_REMEMBERED = 4096
 _FEWEST_DIGITS = 7
 _FEWEST_GROUPS = 3
 _LONGEST_CODE = 3
@@ -71,9 +84,19 @@ class Phones:
     def __init__(self, regions: Sequence[str] = DEFAULT_REGIONS) -> None:
         self._north_american = _north_american(regions)
         self._plans = [_Plan(_metadata(r)) for r in regions if _metadata(r).country_code != 1]
+        self._any_plan: Any = compiled("|".join(plan.expression for plan in self._plans).encode())
+        self.number = lru_cache(_REMEMBERED)(self._number)
 
     def find(self, text: str) -> str:
         """The part of a candidate that is a phone number; empty if none is."""
+        number = _EXTENSION.sub("", text)
+        if number != text:
+            return text if self.number(number) else ""
+        street = _STREET.search(text)
+        if street:
+            text = text[: street.start()]
+            if _SUBSCRIBER.fullmatch(text):
+                return ""
         if self.number(text):
             return text
         groups = [match.span() for match in _GROUP.finditer(text)]
@@ -89,9 +112,10 @@ class Phones:
 
     def normal(self, text: str) -> str:
         """One way to write a number that was found, however it stood there."""
+        text = _EXTENSION.sub("", text)
         return self.number(text) or "".join(filter(str.isdigit, text))
 
-    def number(self, text: str) -> str:
+    def _number(self, text: str) -> str:
         """A phone number as E.164 writes it; empty if it is none."""
         digits = "".join(filter(str.isdigit, text.replace("(0)", "")))
         if text.startswith("+"):
@@ -101,9 +125,10 @@ class Phones:
                 return _international(digits.removeprefix(prefix))
         if self._north_american and _NORTH_AMERICAN.fullmatch(text):
             return f"+1{digits[-10:]}"
-        # Two groups without an area code are as often a house and its postcode.
-        bare = not text.startswith(("0", "(")) and len(_GROUP.findall(text)) < _FEWEST_GROUPS
-        if bare or len(digits) < _FEWEST_DIGITS or _DATE.fullmatch(text):
+        short = len(digits) < _FEWEST_DIGITS or _DATE.fullmatch(text)
+        if short or not (_AREA.match(text) or _SUBSCRIBER.fullmatch(text)):
+            return ""
+        if self._any_plan.fullmatch(digits.encode()) is None:
             return ""
         return next((plan.written(digits) for plan in self._plans if plan.has(digits)), "")
 
@@ -124,14 +149,14 @@ class _Plan:
 
     def __init__(self, plan: PhoneMetadata) -> None:
         kinds = [getattr(plan, kind) for kind in _TYPES]
-        shapes = [kind.national_number_pattern for kind in kinds if kind is not None]
+        numbers = "|".join(kind.national_number_pattern or "[^0-9]" for kind in kinds if kind)
         self._code, self._prefix = plan.country_code, plan.national_prefix or ""
-        self._numbers = re2.compile("|".join(filter(None, shapes)))
+        self.expression = f"(?:{self._prefix})?(?:{numbers})"
+        self._numbers: Any = compiled(self.expression.encode())
 
     def has(self, digits: str) -> bool:
         """Whether a subscriber can have this number."""
-        within = self._numbers.fullmatch(digits.removeprefix(self._prefix)) is not None
-        return within or self._numbers.fullmatch(digits) is not None
+        return self._numbers.fullmatch(digits.encode()) is not None
 
     def written(self, digits: str) -> str:
         """A number that the plan has, as E.164 writes it."""

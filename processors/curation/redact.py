@@ -158,8 +158,15 @@ class Trace:
         kinds = self._patterns.kinds.Match(text)
         if kinds is None and self._patterns.sign.search(text) is None:
             return None
-        for number in sorted(kinds or range(len(self._patterns.built_in))):
-            text = self._replaced(text, *self._patterns.built_in[number])
+        chosen = set(kinds or range(len(self._patterns.built_in)))
+        for number, (kind, pattern, find) in enumerate(self._patterns.built_in):
+            if number not in chosen:
+                continue
+            redacted = self._replaced(text, kind, pattern, find)
+            if kind == "KEY" and redacted is not text:
+                # What stood beside a key without a border has one now.
+                chosen.update(self._patterns.kinds.Match(redacted) or ())
+            text = redacted
         return text.decode()
 
     def _replaced(self, text: bytes, kind: str, pattern: Any, find: Finder) -> bytes:

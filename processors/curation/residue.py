@@ -16,7 +16,8 @@ from processors.curation.phones import Phones
 KINDS = ("CARD", "EMAIL", "KEY", "SSN")
 """What is looked for. Values of other kinds may be something else."""
 _PATTERNS = (*findings.KEYS, findings.EMAIL, findings.CARD, findings.SSN)
-_ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
+_ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|\\[nrtbf]?|.)")
+"""Of the text, and of JSON that its strings hold."""
 
 
 class SecondPass:

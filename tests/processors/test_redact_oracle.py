@@ -76,7 +76,7 @@ class Plain:
                 done = begin + len(found)
             if kind in ("CARD", "IBAN"):
                 borders = [n for n in range(match.start() + 1, at) if text[n] in " -"]
-                at = done if found else borders[0] + 1 if borders else at
+                at = done if found else borders[0] + 1 if 0 < len(borders) < 8 else at
         return out + text[done:]
 
 
