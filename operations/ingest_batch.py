@@ -14,9 +14,10 @@ import structlog
 from deltalake.exceptions import DeltaError
 
 from operations.recall_seen import Newest, recall
-from processors.curation.curate import Curator, not_redacted
+from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
+from processors.curation.redacted_content import not_redacted
 from processors.curation.residue import KINDS
 from schemas.digests import sha256_hex
 from schemas.errors import LorikeetError

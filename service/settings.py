@@ -31,8 +31,8 @@ from pydantic_settings import (
 
 from consumers.settings import ControlSettings, IngestSettings
 from operations.settings import LedgerSettings, ModelSettings
-from processors.curation.policy import CurationPolicy
 from processors.curation.phones import is_region
+from processors.curation.policy import CurationPolicy
 from processors.curation.redact import Redactor
 from producers.settings import KafkaSettings
 from schemas.envelope import Limits
@@ -89,7 +89,9 @@ class CurationSettings(_Part):
     def _have_numbers(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [region for region in regions if not is_region(region)]
         if unknown:
-            raise ValueError(f"no region of phone numbers: {', '.join(unknown)}; write US, GB, DE, …")
+            raise ValueError(
+                f"no region of phone numbers: {', '.join(unknown)}; write US, GB, DE, …"
+            )
         return regions
 
     @model_validator(mode="after")

@@ -41,14 +41,41 @@ def measure(data: Path, say: Callable[[str], None]) -> Section:
     return Section(
         "Redaction",
         [
-            _at_least("micro recall over e-mail, card, SSN, IBAN, IP, templates held out", _RECALL, *_micro(held_out)),
+            _at_least(
+                "micro recall over e-mail, card, SSN, IBAN, IP, templates held out",
+                _RECALL,
+                *_micro(held_out),
+            ),
             _at_least("phone recall, templates held out", _PHONE, phone.found, phone.there),
-            _at_least("phone precision, templates held out", _PHONE, phone.found, phone.found + phone.false),
-            _at_least(f"keys and tokens of {len(RECIPES)} providers, {A_PROVIDER} each", _KEYS, len(corpus) - missed.total(), len(corpus)),
-            *(Line(f"hits in {name}, per 1,000 texts", "reported", _per_thousand(*found), None) for name, found in false.items()),
+            _at_least(
+                "phone precision, templates held out",
+                _PHONE,
+                phone.found,
+                phone.found + phone.false,
+            ),
+            _at_least(
+                f"keys and tokens of {len(RECIPES)} providers, {A_PROVIDER} each",
+                _KEYS,
+                len(corpus) - missed.total(),
+                len(corpus),
+            ),
+            *(
+                Line(f"hits in {name}, per 1,000 texts", "reported", _per_thousand(*found), None)
+                for name, found in false.items()
+            ),
             _at_least("e-mails of `airline_users_pii_gold` in τ-bench traces", 1.0, *mails),
-            Line("text without personal data, one core", f"≥ {_CLEAN_MB:.0f} MB/s", f"{clean:.0f} MB/s", clean >= _CLEAN_MB),
-            Line("events, 20 % with a finding, one core", f"≥ {_HIT_MB:.0f} MB/s", f"{hit:.0f} MB/s", hit >= _HIT_MB),
+            Line(
+                "text without personal data, one core",
+                f"≥ {_CLEAN_MB:.0f} MB/s",
+                f"{clean:.0f} MB/s",
+                clean >= _CLEAN_MB,
+            ),
+            Line(
+                "events, 20 % with a finding, one core",
+                f"≥ {_HIT_MB:.0f} MB/s",
+                f"{hit:.0f} MB/s",
+                hit >= _HIT_MB,
+            ),
         ],
         "\n".join([*_intervals(held_out, tuned, at_home), *_keys_text(missed), *_HOW]),
     )
@@ -96,7 +123,9 @@ def _micro(scores: dict[str, Score]) -> tuple[int, int]:
     return sum(score.found for score in chosen), sum(score.there for score in chosen)
 
 
-def _intervals(held_out: dict[str, Score], tuned: dict[str, Score], at_home: dict[str, Score]) -> Iterator[str]:
+def _intervals(
+    held_out: dict[str, Score], tuned: dict[str, Score], at_home: dict[str, Score]
+) -> Iterator[str]:
     yield "| kind | recall, held out (95 % Wilson) | precision, held out | recall, tuned half |"
     yield "|---|---|---|---|"
     for kind, score in held_out.items():

@@ -67,8 +67,12 @@ def sentences(data: Path, half: str) -> list[Sentence]:
 
 def _sentence(row: dict[str, object]) -> Sentence:
     spans: list[dict[str, object]] = row["spans"]  # type: ignore[assignment]
-    kinds = ((KINDS.get(str(s["entity_type"])), s["start_position"], s["end_position"]) for s in spans)
-    return Sentence(str(row["full_text"]), [Span(k, int(str(a)), int(str(b))) for k, a, b in kinds if k])
+    kinds = (
+        (KINDS.get(str(s["entity_type"])), s["start_position"], s["end_position"]) for s in spans
+    )
+    return Sentence(
+        str(row["full_text"]), [Span(k, int(str(a)), int(str(b))) for k, a, b in kinds if k]
+    )
 
 
 def replaced(text: str, redacted: str) -> Iterator[Span]:

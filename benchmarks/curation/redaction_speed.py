@@ -61,7 +61,9 @@ def _holds(redactor: Redactor, value: Any, text: bytes) -> bool:
 def _rate(contents: Sequence[Content]) -> float:
     redactor, second = Redactor(), SecondPass()
     size = sum(len(text) for _, text in contents)
-    return statistics.median(size / 1e6 / _seconds(contents, redactor, second) for _ in range(_RUNS))
+    return statistics.median(
+        size / 1e6 / _seconds(contents, redactor, second) for _ in range(_RUNS)
+    )
 
 
 def _seconds(contents: Sequence[Content], redactor: Redactor, second: SecondPass) -> float:

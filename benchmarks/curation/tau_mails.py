@@ -16,7 +16,9 @@ def measure(data: Path, redactor: Redactor) -> tuple[int, int]:
     """How many occurrences of the known addresses redaction removed, and how many there were."""
     mails = _mails(data)
     there = left = 0
-    for run in json.loads(gzip.decompress((data / _FOLDER / "gpt-4o-airline.json.gz").read_bytes())):
+    for run in json.loads(
+        gzip.decompress((data / _FOLDER / "gpt-4o-airline.json.gz").read_bytes())
+    ):
         text = compact_json(run["traj"])
         trace = redactor.trace_of(text)
         redacted = text if trace is None else compact_json(trace.value(run["traj"]))

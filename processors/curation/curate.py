@@ -6,7 +6,6 @@ never on batch borders, timing or who computes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from processors.curation import extract, score
@@ -14,8 +13,7 @@ from processors.curation.attributes import AnyEvent, attributes
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
-from processors.curation.redact import Redactor, Trace
-from processors.curation.residue import SecondPass
+from processors.curation.redacted_content import INCOMPLETE, ContentRedactor, Encode, NotRedacted
 from schemas import structs
 from schemas.chat import first_answer
 from schemas.digests import compact_json, sha256_hex
@@ -31,20 +29,6 @@ from schemas.rows import Disposition, Row
 _REPLACEMENT = "\ufffd"
 
 AnyExecution: TypeAlias = ExecutionData | structs.ExecutionData
-Encode: TypeAlias = Callable[[Any], bytes]
-"""Compact JSON in UTF-8: of what pydantic decoded, or of what msgspec did."""
-
-
-INCOMPLETE = "redaction_incomplete"
-"""The reason of a row in whose text the second pass found something; the kinds follow it."""
-
-
-class NotRedacted(Exception):
-    """The second pass found what must never remain."""
-
-    def __init__(self, kinds: tuple[str, ...]) -> None:
-        super().__init__(*kinds)
-        self.kinds = kinds
 
 
 class Curator:
@@ -52,10 +36,9 @@ class Curator:
 
     def __init__(self, cluster: str, policy: CurationPolicy) -> None:
         self._policy = policy
-        self._redactor = Redactor(policy.identifiers, policy.phone_regions)
-        self._second_pass = SecondPass()
         self._cluster = cluster
         self._pseudonyms = Pseudonyms(policy.hmac_key)
+        self._redacted = ContentRedactor(policy, self._pseudonyms).redacted
 
     def row(self, record: Record, incarnation: int = 0) -> Row:
         """The row of a record, before duplicates are known. Never raises for what a record holds.
@@ -113,9 +96,10 @@ class Curator:
         if isinstance(data, FeedbackData):
             return self._feedback(data, tenant, event.source)
         if isinstance(data, TelemetryData):
-            _, text, _ = self._redacted(extract.telemetry_content(data), compact_json, tenant)
+            content = extract.telemetry_content(data)
+            _, text, pii = self._redacted(content, compact_json, tenant)
             agent = data.agent_id or data.component
-            return {**_decided(Decision()), "agent": agent, "content": text}
+            return {**_decided(Decision()), "agent": agent, "content": text, "pii": pii}
         if isinstance(data, GatewayAdapterData):
             return {
                 **_decided(Decision()),
@@ -196,34 +180,6 @@ class Curator:
             "task": prompt,
         }
 
-    def _redacted(
-        self, content: Any, encode: Encode, tenant: str
-    ) -> tuple[Any, str, str | None]:
-        """The content without personal data, its JSON text, and what was found (see `Row.pii`).
-
-        Raises ValueError for a number that is not finite, NotRedacted if something is left: the row fails
-        closed.
-        """
-        text = encode(content)
-        trace = self._redactor.trace_of(text)
-        if trace is None:
-            return content, text.decode(), None
-        content = trace.value(content)
-        text = encode(content)
-        left = self._second_pass.left(text)
-        if left:
-            raise NotRedacted(left)
-        return content, text.decode(), self._found(trace, tenant)
-
-    def _found(self, trace: Trace, tenant: str) -> str | None:
-        """By kind, how often each value was found; values as keyed HMACs, in the order of placeholders."""
-        hide = self._pseudonyms.finding
-        found = {
-            kind: {hide(tenant, kind, value): times for value, times in values.items()}
-            for kind, values in sorted(trace.found.items())
-        }
-        return _json(found) if found else None
-
     def _feedback(self, data: FeedbackData, tenant: str, source: str) -> dict[str, Any]:
         trust = effective_trust(None, source, self._policy)
         content = extract.feedback_content(data)
@@ -243,11 +199,6 @@ class Curator:
             "pii": pii,
             "subject": self._pseudonyms.subject(tenant, data.subject),
         }
-
-
-def not_redacted(row: Row) -> tuple[str, ...]:
-    """The kinds that the second pass found in a row's text."""
-    return row.reasons[1:] if row.reasons[:1] == (INCOMPLETE,) else ()
 
 
 def _gate(data: AnyExecution, name: str) -> bool | None:

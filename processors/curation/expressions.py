@@ -7,7 +7,6 @@ from typing import Any
 
 import re2
 
-
 _MOST_MEMORY = 32 * 1024 * 1024
 """For the states of all signs together: with RE2's own 8 MiB natural text takes three times as long."""
 

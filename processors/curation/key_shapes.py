@@ -14,9 +14,12 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("openai, anthropic, openrouter, deepseek", f"sk-{_WORD}{{20,}}"),
     ("stripe", f"[prs]k_(?:live|test)_{_ALNUM}{{10,}}|whsec_[A-Za-z0-9+/]{{20,}}"),
     # ghs_ is a JWT of any length since May 2026.
-    ("github", rf"gh[opru]_{_ALNUM}{{36,}}|ghs_[A-Za-z0-9._-]{{36,}}|github_pat_[A-Za-z0-9_]{{22,}}"),
+    (
+        "github",
+        rf"gh[opru]_{_ALNUM}{{36,}}|ghs_[A-Za-z0-9._-]{{36,}}|github_pat_[A-Za-z0-9_]{{22,}}",
+    ),
     ("gitlab", r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|wt|soat|ffct|oas)-[A-Za-z0-9_.-]{20,}"),
-    ("aws", f"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{{16}}|ABSK[A-Za-z0-9+/]{{109,}}"),
+    ("aws", "(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}|ABSK[A-Za-z0-9+/]{109,}"),
     ("google", rf"AIza{_WORD}{{35}}|ya29\.{_WORD}{{20,}}|GOCSPX-{_WORD}{{28}}|1//0{_WORD}{{30,}}"),
     ("slack", r"(?:xoxe\.)?xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{20,}"),
     ("slack webhook", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}"),
@@ -64,7 +67,11 @@ SHAPES: tuple[tuple[str, str], ...] = (
 """(providers, RE2 expression) of keys that begin with what they are known by."""
 
 INNER: tuple[tuple[str, str, str], ...] = (
-    ("jwt", rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10,}}\.{_WORD}{{10,}}", rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10}}"),
+    (
+        "jwt",
+        rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10,}}\.{_WORD}{{10,}}",
+        rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10}}",
+    ),
     (
         "discord, telegram",
         rf"[MNO]{_WORD}{{23,27}}\.{_WORD}{{6}}\.{_WORD}{{27,}}|[0-9]{{8,10}}:{_WORD}{{35}}",

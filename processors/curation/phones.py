@@ -23,9 +23,7 @@ INTERNATIONAL = (
     rf"(?:(?:\+|{_EDGE}011[ .-])[1-9](?:[ .()/-]{{0,3}}[0-9]){{6,14}}"
     rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .()/-]{{1,3}}[0-9](?:[ .()/-]{{0,3}}[0-9]){{5,12}}){_END}"
 )
-NORTH_AMERICAN = (
-    rf"(?:\b1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|{_EDGE}[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}{_END}"
-)
+NORTH_AMERICAN = rf"(?:\b1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|{_EDGE}[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}{_END}"
 NATIONAL = (
     rf"(?:\([0-9]{{2,5}}\)|{_EDGE}[0-9]{{2,5}})(?:[ ./-]{{1,2}}[0-9]{{2,8}}){{1,5}}\b(?: \p{{Lu}}\pL)?"
     rf"|{_EDGE}0[1-9][0-9]{{7,9}}\b"
@@ -168,7 +166,8 @@ def _lengths() -> Mapping[str, frozenset[int]]:
     """Digits after the country code, by country code."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     for code, plan in _plans():
-        found[code].update(plan.general_desc.possible_length)
+        if plan.general_desc is not None:
+            found[code].update(plan.general_desc.possible_length)
     return {code: frozenset(lengths) for code, lengths in found.items()}
 
 

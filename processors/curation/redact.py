@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from processors.curation import findings
+from processors.curation import findings, patterns
 from processors.curation.expressions import any_of, compiled
-from processors.curation.findings import GROUPED, KINDS, Finder, Pattern, next_group
+from processors.curation.findings import GROUPED, KINDS, Finder, next_group
 from processors.curation.phones import DEFAULT_REGIONS, Phones
 
 _NUL = rb"\u0000"
@@ -60,14 +60,17 @@ class Redactor:
         is not RE2.
         """
         phones = Phones(regions)
-        built_in: Sequence[Pattern] = findings.patterns(regions)
+        built_in = patterns.patterns(regions)
         finders = findings.finders(phones)
         signs = [pattern.sign.encode() for pattern in built_in]
         named = [p.sign.encode() for p in built_in if p.kind.startswith("NAMED")]
         escaped = [re.escape(escape.encode()) for escape in _HIDDEN]
         self._patterns = _Patterns(
             [(kind, compiled(p)) for kind, p in (identifiers or {}).items()],
-            [(KINDS.get(p.kind, p.kind), compiled(p.expression.encode()), finders[p.kind]) for p in built_in],
+            [
+                (KINDS.get(p.kind, p.kind), compiled(p.expression.encode()), finders[p.kind])
+                for p in built_in
+            ],
             any_of(signs),
             compiled(b"|".join([re.escape(_NUL), *escaped, *signs])),
             compiled(b"|".join(sign for sign in signs if sign not in named)),
@@ -174,7 +177,8 @@ class Trace:
 
         Among digits in groups a candidate may begin too early, and one that is none may hide one.
         """
-        pieces, done, at, grouped = [], 0, 0, kind in GROUPED
+        pieces: list[bytes] = []
+        done, at, grouped = 0, 0, kind in GROUPED
         while match := pattern.search(text, at):
             start, end = match.span()
             found = find(text[start:end].decode()).encode()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from processors.curation import findings
+from processors.curation import findings, patterns
 from processors.curation.expressions import compiled
 from processors.curation.phones import Phones
 
 KINDS = ("CARD", "EMAIL", "KEY", "SSN")
 """What is looked for. Values of other kinds may be something else."""
-_PATTERNS = (*findings.KEYS, findings.EMAIL, findings.CARD, findings.SSN)
+_PATTERNS = (*patterns.KEYS, patterns.EMAIL, patterns.CARD, patterns.SSN)
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|\\[nrtbf]?|.)")
 """Of the text, and of JSON that its strings hold."""
 
@@ -25,7 +25,9 @@ class SecondPass:
 
     def __init__(self) -> None:
         finders = findings.finders(Phones())
-        self._patterns = [(p.kind, compiled(p.expression.encode()), finders[p.kind]) for p in _PATTERNS]
+        self._patterns = [
+            (p.kind, compiled(p.expression.encode()), finders[p.kind]) for p in _PATTERNS
+        ]
         self._sign: Any = compiled(b"|".join(pattern.sign.encode() for pattern in _PATTERNS))
 
     def left(self, text: bytes) -> tuple[str, ...]:

@@ -130,9 +130,18 @@ def test_rows_can_be_found_by_a_mail_address_however_it_was_written() -> None:
 
 
 def test_tenants_keys_and_kinds_separate_equal_findings() -> None:
-    names = {name for tenant in "ab" for key in (b"k", b"l") for name in mails(MAIL, tenant=tenant, key=key)}
+    names = {
+        name
+        for tenant in "ab"
+        for key in (b"k", b"l")
+        for name in mails(MAIL, tenant=tenant, key=key)
+    }
     hide = Pseudonyms(b"k")
-    names |= {hide.finding("a", "KEY", MAIL), hide.hide("a", "EMAIL", MAIL) or "", hide.hide("a", "user", MAIL) or ""}
+    names |= {
+        hide.finding("a", "KEY", MAIL),
+        hide.hide("a", "EMAIL", MAIL) or "",
+        hide.hide("a", "user", MAIL) or "",
+    }
     assert len(names) == 7
 
 

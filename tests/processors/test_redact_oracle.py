@@ -12,7 +12,8 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.curation.findings import KINDS, finders, patterns
+from processors.curation.findings import KINDS, finders
+from processors.curation.patterns import patterns
 from processors.curation.phones import Phones
 from processors.curation.redact import Redactor
 from schemas.digests import compact_json
@@ -22,7 +23,9 @@ IDENTIFIERS = {"ORDER": r"\bAC-[0-9]{4}\b", "ODD": "zz*|^$", "STAFF": r"[a-z]+@x
 REDACTORS = [Redactor(), Redactor(IDENTIFIERS)]
 
 FOUND_BY = finders(Phones())
-PLAIN = [(KINDS.get(p.kind, p.kind), re2.compile(p.expression), FOUND_BY[p.kind]) for p in patterns()]
+PLAIN = [
+    (KINDS.get(p.kind, p.kind), re2.compile(p.expression), FOUND_BY[p.kind]) for p in patterns()
+]
 NAME = re.compile("[A-Za-z_ -]{2,40}")
 
 

@@ -113,7 +113,9 @@ def test_json_that_a_string_holds_is_redacted_and_still_parses() -> None:
     }
 
 
-@pytest.mark.parametrize("text", [r"ann\u0040x.org", r"a\u002Bb@x.org", r"a\u002bb\u0040x.org", "ann%40x.org"])
+@pytest.mark.parametrize(
+    "text", [r"ann\u0040x.org", r"a\u002Bb@x.org", r"a\u002bb\u0040x.org", "ann%40x.org"]
+)
 def test_a_mail_whose_characters_are_escaped_is_found(text: str) -> None:
     assert REDACTOR.trace().text(f'{{"to": "{text}"}}') == '{"to": "<EMAIL_1>"}'
     value = {"content": f'{{"to": "{text}"}}'}
@@ -146,7 +148,9 @@ def test_escapes_in_text_without_findings_stay_as_they_are() -> None:
         ({"n": True, "m": None, "k": -3, "l": 1e300}, None),
     ],
 )
-def test_keys_tell_what_their_values_are_and_numbers_are_looked_at(value: Any, expected: Any) -> None:
+def test_keys_tell_what_their_values_are_and_numbers_are_looked_at(
+    value: Any, expected: Any
+) -> None:
     trace = REDACTOR.trace_of(compact_json(value))
     redacted = value if trace is None else trace.value(value)
     if expected is None:
@@ -172,7 +176,14 @@ def test_what_lies_between_a_name_and_its_digits_is_looked_at_too() -> None:
     value = ["card", MAIL, "cc", "no digits here", "x@y.org", CARD]
     trace = REDACTOR.trace_of(compact_json(value))
     assert trace is not None
-    assert trace.value(value) == ["card", "<EMAIL_1>", "cc", "no digits here", "<EMAIL_2>", "<CARD_1>"]
+    assert trace.value(value) == [
+        "card",
+        "<EMAIL_1>",
+        "cc",
+        "no digits here",
+        "<EMAIL_2>",
+        "<CARD_1>",
+    ]
 
 
 HOSTILE = {

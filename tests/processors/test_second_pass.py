@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from operations.ingest_batch import IngestBatch
-from processors.curation.curate import Curator, not_redacted
+from processors.curation.curate import Curator
 from processors.curation.policy import CurationPolicy
+from processors.curation.redacted_content import not_redacted
 from processors.curation.residue import SecondPass
 from schemas.digests import compact_json
 from schemas.records import TopicPartition
