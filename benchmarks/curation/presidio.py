@@ -27,10 +27,11 @@ KINDS = {
     "PHONE_NUMBER": "PHONE",
 }
 REGIONS = (
-    "US", "CA", "GB", "IE", "AU", "NZ", "ZA", "DE", "AT", "CH", "FR", "BE", "NL", "IT", "ES", "PT", "GR",
-    "CY", "DK", "SE", "NO", "FI", "IS", "GL", "EE", "PL", "CZ", "HU", "SI", "BR", "UY", "TN", "JP",
+    "US", "CA", "GB", "AU", "NZ", "ZA", "DE", "AT", "CH", "FR", "BE", "NL", "IT", "ES", "PT", "CY",
+    "DK", "SE", "NO", "FI", "IS", "GL", "EE", "PL", "CZ", "HU", "SI", "BR", "UY", "TN",
 )  # fmt: skip
-"""Countries that occur in the tuned half's addresses, as an installation would name its customers'."""
+"""Countries that the tuned half's addresses name, as an installation would name its customers', and two
+whose numbers stand there (Switzerland, Italy)."""
 _PLACEHOLDER = re.compile(r"<([A-Z]+)_[0-9]+>")
 
 

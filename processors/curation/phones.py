@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
@@ -26,7 +27,7 @@ INTERNATIONAL = (
 NORTH_AMERICAN = rf"(?:\b1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|{_EDGE}[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}{_END}"
 NATIONAL = (
     rf"(?:\([0-9]{{2,5}}\)|{_EDGE}[0-9]{{2,5}})(?:[ ./-]{{1,2}}[0-9]{{2,8}}){{1,5}}\b(?: \p{{Lu}}\pL)?"
-    rf"|{_EDGE}0[1-9][0-9]{{7,9}}\b"
+    rf"|{_EDGE}(?:[0-9]+\.)?0[1-9][0-9]{{7,9}}\b"
 )
 _SPOKEN = (
     "(?:tele)?phone|tel|ph|mobile|cell|fax|whatsapp|sms|hotline|dial|contact"
@@ -56,6 +57,10 @@ _GROUP = re.compile(r"\(?[0-9]+\)?")
 _AREA = re.compile(r"[(0]|(?:[0-9]+[ ./-]{1,2}){2,}[0-9]+$")
 _SUBSCRIBER = re.compile("[0-9]{3,4}[ -][0-9]{4}")
 """Of numbers in two groups others are as often a house and its postcode."""
+_NO_NUMBER = re.compile(
+    rf"^(?:{_DATE.pattern})$|(?:19|20)\d\d-[01]\d-[0-3]\d|^\d+\.\d+$|^\d{{3}}-\d\d-\d{{4}}$"
+)
+"""A date with what stands beside it, a fraction, or what is written as a social security number."""
 _EXTENSION = re.compile(r" ?(?:x|ext\.?) ?\d+$")
 _STREET = re.compile(r" \D+$")
 _REMEMBERED = 4096
@@ -123,12 +128,23 @@ class Phones:
                 return _international(digits.removeprefix(prefix))
         if self._north_american and _NORTH_AMERICAN.fullmatch(text):
             return f"+1{digits[-10:]}"
-        short = len(digits) < _FEWEST_DIGITS or _DATE.fullmatch(text)
-        if short or not (_AREA.match(text) or _SUBSCRIBER.fullmatch(text)):
+        return self._national(text, digits)
+
+    def _national(self, text: str, digits: str) -> str:
+        """The first region that has such numbers counts."""
+        if len(digits) < _FEWEST_DIGITS or _NO_NUMBER.search(text) or _is_count(text):
             return ""
-        if self._any_plan.fullmatch(digits.encode()) is None:
+        written_so = _AREA.match(text) or _SUBSCRIBER.fullmatch(text)
+        if not written_so or self._any_plan.fullmatch(digits.encode()) is None:
             return ""
         return next((plan.written(digits) for plan in self._plans if plan.has(digits)), "")
+
+
+def _is_count(text: str) -> bool:
+    """Whether the groups are numbers that follow each other, as in a calendar."""
+    numbers = [int(group.strip("()")) for group in _GROUP.findall(text)]
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    return len(numbers) >= _FEWEST_GROUPS and steps == {1}
 
 
 def _north_american(regions: Iterable[str]) -> bool:

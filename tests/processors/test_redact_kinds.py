@@ -139,6 +139,48 @@ def test_what_stands_beside_a_finding_neither_hides_it_nor_goes_with_it(name: st
     assert Redactor().trace().text(text) == expected
 
 
+NO_PHONES = {
+    "a calendar": "25 26 27 28 29 30 31",
+    "a listing": "36 2023-06-18 19:20",
+    "a fraction of a second": "20:57:01.072390424",
+    "an order number": "4155552671",
+    "a home and its street": "704 1436 Redbud",
+    "a postcode": "61489-120",
+    "a date": "18.06.2023 17:20",
+}
+PHONES = {
+    "030 1234 5678": ("DE", "+493012345678"),
+    "(030) 1234-5678": ("DE", "+493012345678"),
+    "07400 123456": ("GB", "+447400123456"),
+    "07400123456": ("GB", "+447400123456"),
+    "06 12 34 56 78": ("FR", "+33612345678"),
+    "02 7636 1234": ("IT", "+390276361234"),
+    "415-555-2671": ("US", "+14155552671"),
+    "0033 6 12 34 56 78": ("US", "+33612345678"),
+    "+41 (0)44 668 18 00": ("US", "+41446681800"),
+}
+EVERYWHERE = Redactor(regions=("US", "GB", "DE", "FR"))
+
+
+@pytest.mark.parametrize("text", PHONES)
+def test_national_numbers_of_the_regions_that_are_named(text: str) -> None:
+    region, number = PHONES[text]
+    trace = Redactor(regions=(region,)).trace()
+    assert trace.text(f"so {text}, then") == "so <PHONE_1>, then"
+    assert trace.found == {"PHONE": {number: 1}}
+
+
+@pytest.mark.parametrize("text", ["030 1234 5678", "07400123456", "06 12 34 56 78"])
+def test_national_numbers_of_other_regions_are_not_looked_for(text: str) -> None:
+    assert Redactor().trace().text(f"so {text}, then") == f"so {text}, then"
+
+
+@pytest.mark.parametrize("name", [*NO_PHONES, *KEPT])
+def test_what_is_no_number_of_any_region_is_kept(name: str) -> None:
+    text = f"so {(NO_PHONES | KEPT)[name]} then"
+    assert EVERYWHERE.trace().text(text) == text
+
+
 @pytest.mark.parametrize("place", range(16))
 def test_luhn_finds_every_wrong_digit(place: int) -> None:
     number = "4539578763621486"
