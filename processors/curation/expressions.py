@@ -13,11 +13,8 @@ _MOST_MEMORY = 32 * 1024 * 1024
 
 def compiled(pattern: str | bytes) -> Any:
     """An RE2 expression. Raises ValueError where it is none."""
-    options = re2.Options()
-    options.max_mem = _MOST_MEMORY
-    options.log_errors = False  # it would write to stderr what the error says
     try:
-        return re2.compile(pattern, options=options)
+        return re2.compile(pattern, options=_options())
     except re2.error as error:
         said = error.args[0]
         reason = said.decode() if isinstance(said, bytes) else said
@@ -26,8 +23,15 @@ def compiled(pattern: str | bytes) -> Any:
 
 def any_of(patterns: Iterable[bytes]) -> Any:
     """Says which of these expressions match a text, in one search."""
-    found = re2.Set.SearchSet()
+    found = re2.Set.SearchSet(_options())
     for pattern in patterns:
         found.Add(pattern)
     found.Compile()
     return found
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.max_mem = _MOST_MEMORY
+    options.log_errors = False  # it would write to stderr what the error says
+    return options

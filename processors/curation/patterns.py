@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ _LETTER = r"\p{Latin}"
 _DOMAIN = rf"(?:[{_LETTER}0-9-]+\.)+(?:[A-Za-z]{{2,24}}|xn--[A-Za-z0-9-]+)"
 SSN_DIGITS = "[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}"
 NAMED_CARD_DIGITS = "[0-9](?:[ -]?[0-9]){11,18}"
-_CALLED_CARD, _CALLED_SSN = r"(?i:card|\bcc\b|maestro)", r"(?i:\bssn|social security)"
+_CALLED_CARD, _CALLED_SSN = r"(?i:card|\bcc\b|maestro)", r"(?i:(?:\b|_)ssn|social[ _-]?security)"
 _NO_DIGIT = "[^0-9[:cntrl:]]"
 
 
@@ -100,6 +101,11 @@ PERSONAL: tuple[Pattern, ...] = (
         "(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]|[0-9A-Fa-f]{2}:(?:[0-9A-Fa-f]{1,4}:)*:",
     ),
 )
+
+NAMES_THAT_TELL = re.compile(
+    rf"(?i){NAMES}|card|cc|maestro|ssn|social[ _-]?security|{phones.SPOKEN}"
+)
+"""Names of which one is in each that tells what its value is."""
 
 
 def patterns(regions: Sequence[str] = phones.DEFAULT_REGIONS) -> tuple[Pattern, ...]:

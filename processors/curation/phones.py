@@ -29,18 +29,18 @@ NATIONAL = (
     rf"(?:\([0-9]{{2,5}}\)|{_EDGE}[0-9]{{2,5}})(?:[ ./-]{{1,2}}[0-9]{{2,8}}){{1,5}}\b(?: \p{{Lu}}\pL)?"
     rf"|{_EDGE}(?:[0-9]+\.)?0[1-9][0-9]{{7,9}}\b"
 )
-_SPOKEN = (
+SPOKEN = (
     "(?:tele)?phone|tel|ph|mobile|cell|fax|whatsapp|sms|hotline|dial|contact"
     "|(?:my|your|his|her|our|their|new|old|home|work|office) number"
     "|(?:call|text|ring|reach)(?: (?:me|us|him|her|them|back)){0,2}"
 )
 _DIGITS = r"\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,13}\b"
-_BEFORE = rf"(?i:\b(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?){{0,3}})"
+_BEFORE = rf"(?i:(?:\b|_)(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?){{0,3}})"
 _AFTER = rf"{_EDGE}{_DIGITS}[ -]{{1,2}}(?i:office|fax|mobile|cell|home|phone)\b"
 NAMED = rf"{_BEFORE}[ :.=\"'#-]{{1,6}}{_DIGITS}|{_AFTER}"
 """Seven digits or more that the words beside them call a phone number."""
 NAMED_SIGN = (
-    rf"(?i:(?:{_SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
+    rf"(?i:(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
     r"|[0-9](?:[ .()/-]*[0-9]){6}[ -]+(?i:office|fax|mobile|cell|home|phone)"
 )
 """The same where quotes are escaped."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from processors.curation.placeholders import Trace
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
-from processors.curation.redact import Redactor, Trace
+from processors.curation.redact import Redactor
 from processors.curation.residue import SecondPass
-from schemas.digests import compact_json
+from schemas.exact_json import content_json
 from schemas.rows import Row
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -46,7 +47,7 @@ class ContentRedactor:
             return content, text.decode(), None
         content = trace.value(content)
         text = encode(content)
-        left = self._second_pass.left(text)
+        left = self._redactor.is_suspect(text) and self._second_pass.left(text)
         if left:
             raise NotRedacted(left)
         return content, text.decode(), self._found(trace, tenant)
@@ -57,7 +58,7 @@ class ContentRedactor:
             kind: {hide(tenant, kind, value): times for value, times in values.items()}
             for kind, values in sorted(trace.found.items())
         }
-        return compact_json(found).decode() if found else None
+        return content_json(found).decode() if found else None
 
 
 def not_redacted(row: Row) -> tuple[str, ...]:
