@@ -30,9 +30,9 @@ NATIONAL = (
     rf"|{_EDGE}(?:[0-9]+\.)?0[1-9][0-9]{{7,9}}\b"
 )
 SPOKEN = (
-    "(?:tele)?phone|tel|ph|mobile|cell|fax|whatsapp|sms|hotline|dial|contact"
-    "|(?:my|your|his|her|our|their|new|old|home|work|office) number"
-    "|(?:call|text|ring|reach)(?: (?:me|us|him|her|them|back)){0,2}"
+    "(?:tele)?phone|tel|mobile|fax|whatsapp|sms|hotline|dial"
+    "|(?:my|your|his|her|our|their|contact|new|old|home|work|office|cell) number"
+    "|(?:call|text|ring|reach)(?:(?: (?:me|us|him|her|them|back)){1,2}| (?:at|on))"
 )
 _DIGITS = r"\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,13}\b"
 _BEFORE = rf"(?i:(?:\b|_)(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?){{0,3}})"

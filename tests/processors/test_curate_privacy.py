@@ -81,8 +81,10 @@ def test_text_is_redacted_wherever_it_stands(kind: str, data: dict[str, Any]) ->
     row = row_of(data, kind)
     assert row.disposition != "dead_letter"
     assert "_1>" in (row.content or "")
-    for secret in (MAIL, CARD, KEY, "4111"):
+    for secret in (MAIL, CARD, KEY):
         assert secret not in repr(row)
+    # Elsewhere digests and random ids may hold four such digits.
+    assert "4111" not in (row.content or "")
     if row.type != "telemetry.sampled":
         assert row.pii
         assert set(json.loads(row.pii)) <= {"EMAIL", "CARD", "KEY"}

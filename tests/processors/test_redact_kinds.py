@@ -146,6 +146,8 @@ NO_PHONES = {
     "an order number": "4155552671",
     "a home and its street": "704 1436 Redbud",
     "a postcode": "61489-120",
+    "an aim": "reach 1000000 users, call 1234567",
+    "a field": '{"text": 2024001234, "contact": "2024001234"}',
     "a date": "18.06.2023 17:20",
 }
 PHONES = {
