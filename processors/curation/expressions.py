@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import re2
@@ -19,15 +18,6 @@ def compiled(pattern: str | bytes) -> Any:
         said = error.args[0]
         reason = said.decode() if isinstance(said, bytes) else said
         raise ValueError(f"not an RE2 pattern: {reason}") from None
-
-
-def any_of(patterns: Iterable[bytes]) -> Any:
-    """Says which of these expressions match a text, in one search."""
-    found = re2.Set.SearchSet(_options())
-    for pattern in patterns:
-        found.Add(pattern)
-    found.Compile()
-    return found
 
 
 def _options() -> Any:

@@ -66,29 +66,33 @@ SHAPES: tuple[tuple[str, str], ...] = (
 )
 """(providers, RE2 expression) of keys that begin with what they are known by."""
 
-INNER: tuple[tuple[str, str, str], ...] = (
+INNER: tuple[tuple[str, str, str, str], ...] = (
     (
         "jwt",
         rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10,}}\.{_WORD}{{10,}}",
         rf"eyJ{_WORD}{{10,}}\.{_WORD}{{10}}",
+        "eyj",
     ),
     (
         "discord, telegram",
         rf"[MNO]{_WORD}{{23,27}}\.{_WORD}{{6}}\.{_WORD}{{27,}}|[0-9]{{8,10}}:{_WORD}{{35}}",
         rf"\.{_WORD}{{6}}\.{_WORD}{{27}}|[0-9]:{_WORD}{{35}}",
+        ". :",
     ),
     (
         "terraform, airtable",
         rf"{_ALNUM}{{14}}\.atlasv1\.[A-Za-z0-9_=-]{{60,}}|pat{_ALNUM}{{14}}\.{_HEX}{{64}}",
         rf"\.atlasv1\.[A-Za-z0-9_=-]{{60}}|\.{_HEX}{{64}}",
+        ".",
     ),
     (
         "azure ad, mailchimp",
         rf"[A-Za-z0-9_~.]{{3}}[0-9]Q~[A-Za-z0-9_~.-]{{31,34}}|{_HEX}{{32}}-us[0-9]{{1,2}}",
         rf"[0-9]Q~[A-Za-z0-9_~.-]{{31}}|{_HEX}{{8}}-us[0-9]",
+        "q~ -us",
     ),
 )
-"""(providers, RE2 expression, its sign): keys known by what stands inside. See `findings.Pattern`."""
+"""(providers, RE2 expression, its sign, what it needs): keys known by what stands inside. See `patterns.Pattern`."""
 
 NAMES = (
     r"secret_?access_?key|api[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|account[_-]?key"

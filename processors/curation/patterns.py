@@ -28,27 +28,30 @@ class Pattern(NamedTuple):
 
     Signs are searched for in JSON, where an escape moves the borders of words: they have none. Those of
     `NAMED` kinds may reach from one string into the next, as from `"ssn":` to what it holds, and from a name
-    to digits far behind it: counting what is between would cost the search of all signs its speed.
+    to digits far behind it: counting what is between would cost the search of all signs its speed. Whatever
+    matches holds one of `needs`, in small letters, if there are any.
     """
 
     kind: str
     expression: str
     sign: str
+    needs: tuple[bytes, ...]
 
 
-def _pattern(kind: str, expression: str, sign: str = "") -> Pattern:
+def _pattern(kind: str, expression: str, sign: str = "", needs: str = "") -> Pattern:
     borderless = (sign or expression).replace(_DIGIT_EDGE, "").replace(_EDGE, "")
-    return Pattern(kind, expression, borderless.replace(r"\b", ""))
+    return Pattern(kind, expression, borderless.replace(r"\b", ""), tuple(needs.encode().split()))
 
 
 _URL = r"://[^\[\] /:@\"'\\<>[:cntrl:]]+:"
 KEYS: tuple[Pattern, ...] = (
     _pattern("KEY", f"{_EDGE}(?:{'|'.join(shape for _, shape in SHAPES)})"),
-    *(_pattern("KEY", f"{_EDGE}(?:{shape})", sign) for _, shape, sign in INNER),
+    *(_pattern("KEY", f"{_EDGE}(?:{shape})", sign, needs) for _, shape, sign, needs in INNER),
     _pattern(
         "KEY",
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----(?:[^-]|-[^-])*(?:-----END [A-Z0-9 ]*-----)?",
         "-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
+        "private",
     ),
 )
 """Keys that their own shape gives away."""
@@ -57,13 +60,15 @@ NAMED_KEYS: tuple[Pattern, ...] = (
         "NAMED_KEY",
         rf"(?i:{NAMES})[\"' \t:=>\\]{{1,6}}{NAMED_VALUE}{{16,}}",
         rf"(?i:{NAMES})[\"' t:=>\\]{{1,12}}{NAMED_VALUE}{{16}}",
+        "key token secret bearer authorization",
     ),
-    _pattern("URL_KEY", rf"{_URL}[^ /@\"'\\<>[:cntrl:]]+@"),
+    _pattern("URL_KEY", rf"{_URL}[^ /@\"'\\<>[:cntrl:]]+@", needs="://"),
 )
 EMAIL = _pattern(
     "EMAIL",
-    rf"(?:\\[nrtbf])?[{_LETTER}0-9._%+-]{{1,64}}(?:@|%40){_DOMAIN}",
+    rf"(?:\\[nrtbf])?[{_LETTER}0-9._%+-]+(?:@|%40){_DOMAIN}",
     rf"[{_LETTER}0-9._%+-](?:@|%40){_DOMAIN}",
+    "@ %40",
 )
 CARD = _pattern(
     "CARD",
@@ -71,7 +76,10 @@ CARD = _pattern(
     r"(?:^\.?|[^0-9.]|[^0-9]\.|[A-Za-z_][0-9]+\.|[0-9]{13}\.)(?:[2-6](?:[ -]?[0-9]){12}|1800(?:[ -]?[0-9]){11}|(?:8[12]|97)(?:[ -]?[0-9]){14})",
 )
 SSN = _pattern(
-    "SSN", rf"{_DIGIT_EDGE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}(?:\b|_)", "[0-9]{3}-[0-9]{2}-[0-9]{4}"
+    "SSN",
+    rf"{_DIGIT_EDGE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}(?:\b|_)",
+    "[0-9]{3}-[0-9]{2}-[0-9]{4}",
+    "-",
 )
 PERSONAL: tuple[Pattern, ...] = (
     EMAIL,
@@ -87,18 +95,23 @@ PERSONAL: tuple[Pattern, ...] = (
         "NAMED_CARD",
         rf"{_CALLED_CARD}{_NO_DIGIT}{{0,20}}{NAMED_CARD_DIGITS}\b",
         f"{_CALLED_CARD}[^0-9]*{NAMED_CARD_DIGITS}",
+        "card cc maestro",
     ),
     SSN,
     _pattern(
         "NAMED_SSN",
         rf"{_CALLED_SSN}{_NO_DIGIT}{{0,30}}{SSN_DIGITS}\b",
         f"{_CALLED_SSN}[^0-9]*{SSN_DIGITS}",
+        "ssn social",
     ),
-    _pattern("IP", rf"{_EDGE}[0-9]{{1,3}}(?:\.[0-9]+){{3,}}\b", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"),
+    _pattern(
+        "IP", rf"{_EDGE}[0-9]{{1,3}}(?:\.[0-9]+){{3,}}\b", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", "."
+    ),
     _pattern(
         "IP",
         rf"{_EDGE}[0-9A-Fa-f]{{1,4}}(?:::?[0-9A-Fa-f]{{1,4}}){{1,40}}(?:::)?|{_EDGE}[0-9A-Fa-f]{{4}}::",
         "(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]|[0-9A-Fa-f]{2}:(?:[0-9A-Fa-f]{1,4}:)*:",
+        ":",
     ),
 )
 
@@ -112,6 +125,6 @@ def patterns(regions: Sequence[str] = phones.DEFAULT_REGIONS) -> tuple[Pattern, 
     """Everything looked for, in the order in which it is replaced. `regions` are those of phones."""
     calls = (
         _pattern("PHONE", phones.shapes(regions)),
-        _pattern("NAMED_PHONE", phones.NAMED, phones.NAMED_SIGN),
+        _pattern("NAMED_PHONE", phones.NAMED, phones.NAMED_SIGN, phones.NAMED_NEEDS),
     )
     return (*KEYS, *NAMED_KEYS, *PERSONAL, *calls)

@@ -39,6 +39,9 @@ _BEFORE = rf"(?i:(?:\b|_)(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)
 _AFTER = rf"{_EDGE}{_DIGITS}[ -]{{1,2}}(?i:office|fax|mobile|cell|home|phone)\b"
 NAMED = rf"{_BEFORE}[ :.=\"'#-]{{1,6}}{_DIGITS}|{_AFTER}"
 """Seven digits or more that the words beside them call a phone number."""
+NAMED_NEEDS = (
+    "phone tel mobile fax whatsapp sms hotline dial number call text ring reach office cell home"
+)
 NAMED_SIGN = (
     rf"(?i:(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
     r"|[0-9](?:[ .()/-]*[0-9]){6}[ -]+(?i:office|fax|mobile|cell|home|phone)"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from processors.curation import findings, patterns
-from processors.curation.expressions import any_of, compiled
+from processors.curation.expressions import compiled
 from processors.curation.phones import DEFAULT_REGIONS, Phones
 from processors.curation.placeholders import ALL, HIDDEN, Compiled, Trace
 
@@ -47,10 +47,10 @@ class Redactor:
                     findings.KINDS.get(p.kind, p.kind),
                     compiled(p.expression.encode()),
                     finders[p.kind],
+                    p.needs,
                 )
                 for p in built_in
             ],
-            any_of(signs),
             compiled(b"|".join([re.escape(_NUL), *escaped, *signs])),
             compiled(b"|".join(sign for sign in signs if sign not in named)),
             findings.normal_forms(phones),
