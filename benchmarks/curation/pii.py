@@ -139,9 +139,10 @@ def _intervals(
     phone = at_home["PHONE"]
     yield ""
     yield "presidio-synth-v2, templates in the order of their ids: every other one was tuned on, beginning with"
-    yield "the first. No text of the other half was looked at. Its totals were, three times: after the first"
-    yield "(phones 0.78, one IBAN of 16 missed) extensions, regions, words that announce a number and IBANs in"
-    yield "small letters were added, from what numbers look like in general and what the tuned half holds."
+    yield "the first. No text of the other half was looked at, but its totals were, after each of three rounds"
+    yield "of changes (phones 0.78, 0.86, 0.97; IBANs 15, 15, 16 of 16): what was added in between, extensions,"
+    yield "regions, words that announce a number, IBANs in small letters, came from what such numbers look like in"
+    yield "general and from the tuned half. The figures are therefore a little better than on a half never measured."
     yield "Found is what lies within a placeholder of its kind."
     yield f"Regions of phone numbers: {', '.join(REGIONS)}, chosen on the tuned half; with the default, US,"
     yield f"recall of phones is {_said(phone.found, phone.there)}."
