@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.job import Job
 from operations.ingest_batch import IngestBatch
 from processors.curation import curate
+from processors.curation.redacted_content import Encode
 from schemas.telemetry import Metric
 from service import processes
 from service.metrics import PrometheusMeter
@@ -40,9 +41,9 @@ class TellingMeter(PrometheusMeter):
             _say(rows=int(value))
 
 
-class _NoRedactor:
-    def trace_of(self, _text: bytes) -> None:
-        """Nothing is looked for."""
+def _as_it_is(content: Any, encode: Encode, _tenant: str) -> tuple[Any, str, None]:
+    """Nothing is looked for."""
+    return content, encode(content).decode(), None
 
 
 class _NoPseudonyms:
@@ -58,7 +59,7 @@ class BareWiring(Wiring):
         """Ingest's decisions and commits, personal data left where it is."""
         batch = super().ingest_batch(*arguments, **named)
         curator: Any = batch._curator  # noqa: SLF001 - there is no such option in production
-        curator._redactor, curator._pseudonyms = _NoRedactor(), _NoPseudonyms()  # noqa: SLF001
+        curator._redacted, curator._pseudonyms = _as_it_is, _NoPseudonyms()  # noqa: SLF001
         setattr(curate, "_prompt_digest", lambda _content, _encode: None)  # noqa: B010
         return batch
 

@@ -19,7 +19,7 @@ _RATE = 250
 _ROWS = 30
 STAGES: Mapping[str, str] = {
     "poll": r"aiokafka/|SocketTransport|asyncio/streams",
-    "redact": r"curation/(redact|findings)",
+    "redact": r"curation/(redact|placeholders|findings|patterns|phones|checksums|expressions|residue)",
     "label, score": r"curation/(score|dispose|labels?|extract|domains?)|schemas/(digests|exact_json)",
     "duplicates": r"curation/duplicates",
     "validate": r"schemas/(chat|events|executions|feedback)|pydantic",

@@ -16,6 +16,8 @@ from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
+from processors.curation.redacted_content import not_redacted
+from processors.curation.residue import KINDS
 from schemas.digests import sha256_hex
 from schemas.errors import LorikeetError
 from schemas.events import INPUT_TYPES
@@ -47,6 +49,8 @@ class IngestBatch:
         self._policy = policy
         self._meter = meter
         self._curator = Curator(cluster, policy)
+        for kind in KINDS:  # alerts need the zero
+            meter.count(Metric.NOT_REDACTED, 0.0, kind=kind)
         self._seen: dict[TopicPartition, Seen] = {}
         self._newest: dict[TopicPartition, Newest] = {}
         self._written: dict[TopicPartition, Newest] = {}
@@ -152,6 +156,8 @@ class IngestBatch:
         for (kind, disposition), count in found.items():
             labels = {"type": _known(kind), "disposition": str(disposition)}
             self._meter.count(Metric.EVENTS, count, **labels)
+        for kind in (kind for row in rows for kind in not_redacted(row)):
+            self._meter.count(Metric.NOT_REDACTED, kind=kind)
 
     def _shorten_log(self) -> None:
         try:

@@ -24,7 +24,8 @@ class Row(NamedTuple):
 
     `incarnation` counts the topics that were made anew under one name (see `partition_key`).
     `timestamp` is Kafka's in milliseconds UTC. `session`, `user` and `author` are keyed HMACs. `value`
-    is a reward in −1…1 for thumbs and 0…1 for scores. A tuple, since millions of them are held and
+    is a reward in −1…1 for thumbs and 0…1 for scores. `pii` says what redaction found, as JSON: {kind: {keyed
+    HMAC of a value: times}}, the n-th value of a kind being `<KIND_n>` in `content`. A tuple, since millions of them are held and
     turned into columns: the garbage collector need not look into them.
     """
 

@@ -41,6 +41,12 @@ class Metric(Enum):
         "Records read, by event type and disposition.",
         ("type", "disposition"),
     )
+    NOT_REDACTED = Spec(
+        "lorikeet_redaction_incomplete_total",
+        "counter",
+        "Rows in whose redacted text something was left, by kind: they are kept without text.",
+        ("kind",),
+    )
     DEAD_LETTERS = Spec(
         "lorikeet_dead_letters_total",
         "counter",

@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from consumers.settings import ControlSettings, IngestSettings
 from operations.settings import LedgerSettings, ModelSettings
+from processors.curation.phones import is_region
 from processors.curation.policy import CurationPolicy
 from processors.curation.redact import Redactor
 from producers.settings import KafkaSettings
@@ -64,6 +65,8 @@ class CurationSettings(_Part):
     """Trust granted to each CloudEvents source."""
     identifiers: dict[str, str] = {}
     """Your own identifier shapes: NAME → RE2 pattern. They become typed placeholders."""
+    phone_regions: tuple[str, ...] = ("US",)
+    """Regions (ISO 3166) whose national phone numbers are looked for; with a country code all are."""
     dedupe_days: Seconds = 7.0
     """How long the same tenant, source and id count as a duplicate within a partition, by Kafka's time."""
     dedupe_rows: Annotated[int, Field(ge=1_000)] = 2_000_000
@@ -80,6 +83,16 @@ class CurationSettings(_Part):
     def _can_be_compiled(cls, patterns: dict[str, str]) -> dict[str, str]:
         Redactor(patterns)
         return patterns
+
+    @field_validator("phone_regions")
+    @classmethod
+    def _have_numbers(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [region for region in regions if not is_region(region)]
+        if unknown:
+            raise ValueError(
+                f"no region of phone numbers: {', '.join(unknown)}; write US, GB, DE, …"
+            )
+        return regions
 
     @model_validator(mode="after")
     def _ordered(self) -> CurationSettings:
@@ -103,6 +116,7 @@ class CurationSettings(_Part):
             default_trust=self.default_trust,
             trust=dict(self.trust),
             identifiers=dict(self.identifiers),
+            phone_regions=self.phone_regions,
             dedupe_window_ms=int(self.dedupe_days * 86_400_000),
             dedupe_rows=self.dedupe_rows,
         )

@@ -1,4 +1,4 @@
-"""What a part of the curation benchmark has to say."""
+"""What a part of the curation benchmark hands back: its lines of the table, and the text below it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """One goal: what was measured, and whether that meets it (None: there is no goal)."""
+    """One line of the table; `met` is None where there is no goal but to report."""
 
     what: str
     goal: str
@@ -16,7 +16,7 @@ class Line(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the page: its table, and Markdown below the table."""
+    """One part. `text` is Markdown: intervals, counts, how it was split and tuned, versions."""
 
     title: str
     lines: Sequence[Line]

@@ -6,7 +6,6 @@ never on batch borders, timing or who computes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from processors.curation import extract, score
@@ -14,7 +13,7 @@ from processors.curation.attributes import AnyEvent, attributes
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
-from processors.curation.redact import Redactor
+from processors.curation.redacted_content import INCOMPLETE, ContentRedactor, Encode, NotRedacted
 from schemas import structs
 from schemas.chat import first_answer
 from schemas.digests import compact_json, sha256_hex
@@ -30,8 +29,6 @@ from schemas.rows import Disposition, Row
 _REPLACEMENT = "\ufffd"
 
 AnyExecution: TypeAlias = ExecutionData | structs.ExecutionData
-Encode: TypeAlias = Callable[[Any], bytes]
-"""Compact JSON in UTF-8: of what pydantic decoded, or of what msgspec did."""
 
 
 class Curator:
@@ -39,9 +36,9 @@ class Curator:
 
     def __init__(self, cluster: str, policy: CurationPolicy) -> None:
         self._policy = policy
-        self._redactor = Redactor(policy.identifiers)
         self._cluster = cluster
         self._pseudonyms = Pseudonyms(policy.hmac_key)
+        self._redacted = ContentRedactor(policy, self._pseudonyms).redacted
 
     def row(self, record: Record, incarnation: int = 0) -> Row:
         """The row of a record, before duplicates are known. Never raises for what a record holds.
@@ -82,6 +79,8 @@ class Curator:
     def _event_facts(self, record: Record, event: AnyEvent) -> dict[str, Any]:
         try:
             facts = self._facts(event)
+        except NotRedacted as error:
+            facts = {"disposition": Disposition.REVIEW, "reasons": (INCOMPLETE, *error.kinds)}
         except Exception as error:  # noqa: BLE001 - fail closed: what cannot be redacted is not kept
             reasons = ("redaction_failed", type(error).__name__)
             facts = {"disposition": Disposition.REVIEW, "reasons": reasons}
@@ -97,9 +96,10 @@ class Curator:
         if isinstance(data, FeedbackData):
             return self._feedback(data, tenant, event.source)
         if isinstance(data, TelemetryData):
-            _, text, _ = self._redacted(extract.telemetry_content(data), compact_json)
+            content = extract.telemetry_content(data)
+            _, text, pii = self._redacted(content, compact_json, tenant)
             agent = data.agent_id or data.component
-            return {**_decided(Decision()), "agent": agent, "content": text}
+            return {**_decided(Decision()), "agent": agent, "content": text, "pii": pii}
         if isinstance(data, GatewayAdapterData):
             return {
                 **_decided(Decision()),
@@ -151,7 +151,7 @@ class Curator:
         trust = effective_trust(data.trust, source, self._policy)
         quality = score.quality(parts)
         decision = dispose_run(data, trust=trust, quality=quality, policy=self._policy)
-        redacted, text, pii = self._redacted(content, encode)
+        redacted, text, pii = self._redacted(content, encode, tenant)
         prompt = _prompt_digest(redacted, encode)
         model, metrics = data.model, data.metrics
         return {
@@ -180,22 +180,10 @@ class Curator:
             "task": prompt,
         }
 
-    def _redacted(self, content: Any, encode: Encode) -> tuple[Any, str, str | None]:
-        """The content without personal data, its JSON text, and what was found, as JSON.
-
-        Raises ValueError for a number that is not finite: the row fails closed.
-        """
-        text = encode(content)
-        trace = self._redactor.trace_of(text)
-        if trace is None:
-            return content, text.decode(), None
-        content = trace.value(content)
-        return content, encode(content).decode(), _counts(trace.counts)
-
     def _feedback(self, data: FeedbackData, tenant: str, source: str) -> dict[str, Any]:
         trust = effective_trust(None, source, self._policy)
         content = extract.feedback_content(data)
-        text, pii = self._redacted(content, compact_json)[1:] if content else (None, None)
+        text, pii = self._redacted(content, compact_json, tenant)[1:] if content else (None, None)
         target = data.target
         return {
             **_decided(dispose_feedback(data, trust=trust)),
@@ -239,10 +227,6 @@ def _prompt_digest(content: dict[str, Any], encode: Encode) -> str:
     messages = content.get("messages", ())
     asked = [[m["role"], m["content"]] for m in messages[: first_answer(messages)]]
     return sha256_hex(encode(asked or content.get("goal")))
-
-
-def _counts(counts: dict[str, int]) -> str | None:
-    return _json(dict(sorted(counts.items()))) if counts else None
 
 
 def _without_nul(fact: Any) -> Any:

@@ -1,102 +1,170 @@
-"""What personal data and secrets look like, and the checksums and ranges that tell them from the rest.
-
-Linear-time expressions (RE2) find candidates; a finder decides which part of a candidate it is.
-"""
+"""What of a candidate is personal data or a secret, and the one way to write it."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
-_CARD_DIGITS = range(13, 20)
-_IBAN_LENGTHS = range(15, 35)
+from processors.curation import phones
+from processors.curation.checksums import CARD_LENGTHS, IBAN_LENGTH, is_card, is_iban, is_ssn, luhn
+from processors.curation.key_shapes import NAMES
+from processors.curation.patterns import NAMED_CARD_DIGITS, SSN_DIGITS
+
+Finder: TypeAlias = Callable[[str], str]
+"""What of a candidate is the finding; empty if nothing is."""
+
 _GROUP = re.compile(r"[^ -]+")
+_SEPARATOR = re.compile(rb"[ -]")
+_NAME = re.compile(rf"(?i:{NAMES})[\"' \t:=>\\]{{1,6}}")
 _MOST_GROUPS = 8
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-"""The sum of the digits of twice a digit."""
-_KEYS = (
-    r"(?:\b|\\[nrt])sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|hf_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
-)
-PATTERNS: tuple[tuple[str, str], ...] = (
-    ("KEY", _KEYS),
-    ("EMAIL", r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}"),
-    ("IBAN", r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"),
-    ("CARD", r"\b[0-9](?:[ -]?[0-9]){12,18}\b"),
-    ("SSN", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
-    ("IP", r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"),
-    (
-        "PHONE",
-        r"\+[0-9]{1,3}(?:[ .()-]{0,2}[0-9]){7,12}\b|\(?\b[0-9]{3}\)?[ .-][0-9]{3}[ .-][0-9]{4}\b",
-    ),
-)
-"""(kind, RE2 expression), in the order in which they are replaced."""
+_FEWEST_CHARACTERS = 8
+"""Different ones in a key that only its name gives away: `your_api_key_here` has 8 as well, but no digit."""
+_GLOBAL = re.compile("(?:[23][0-9a-f]{3}|f[cde][0-9a-f]{2}|64:ff9b):", re.IGNORECASE)
+"""What IPv6 addresses in use begin with; `a::b` is as often a name in a program."""
 
 
-def luhn(digits: str) -> bool:
-    """The payment cards' checksum (ISO/IEC 7812-1)."""
-    numbers = list(map(int, reversed(digits)))
-    return (sum(numbers[::2]) + sum(map(_DOUBLED.__getitem__, numbers[1::2]))) % 10 == 0
+def _unescaped(text: str) -> str:
+    """Without the escape that stood before it."""
+    return text[2:] if text.startswith("\\") else text
 
 
-def _is_card(text: str) -> bool:
-    digits = "".join(filter(str.isdigit, text))
-    return len(digits) in _CARD_DIGITS and luhn(digits)
+def _key(text: str) -> str:
+    found = _unescaped(text).rstrip(".")
+    # `sk-` is also the end of words with hyphens.
+    return found if any(map(str.isdigit, found)) or not found.startswith("sk-") else ""
 
 
-def _is_iban(text: str) -> bool:
-    compact = text.replace(" ", "")
-    if len(compact) not in _IBAN_LENGTHS:
-        return False
-    turned = compact[4:] + compact[:4]
-    return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
+def _named_key(text: str) -> str:
+    name = _NAME.match(text)
+    found = text[name.end() :] if name else ""
+    mixed = any(map(str.isdigit, found)) and any(map(str.isalpha, found))
+    return found if mixed and len(set(found)) > _FEWEST_CHARACTERS else ""
+
+
+def _url_key(text: str) -> str:
+    return text.removeprefix("://").partition(":")[2][:-1]
+
+
+def _email(text: str) -> str:
+    return _unescaped(text).lstrip(".%+-")
 
 
 def _card(text: str) -> str:
     """The longest run of whole groups that is a card: an expiry date or an amount may be beside."""
-    spans = [match.span() for match in _GROUP.finditer(text)]
+    text = _unescaped(text).strip("_")
+    # Digits behind a point are a fraction.
+    spans = [match.span() for match in _GROUP.finditer(text) if "." not in match.group()]
     if len(spans) > _MOST_GROUPS:
         return text if _is_card(text) else ""
-    runs = [text[first:last] for first, _ in spans for _, last in spans if first < last]
+    runs = [
+        text[start:end]
+        for first, (start, _) in enumerate(spans)
+        for last, (_, end) in enumerate(spans[first:])
+        if end - start - last in CARD_LENGTHS
+    ]
     return next(filter(_is_card, sorted(runs, key=len, reverse=True)), "")
 
 
+def _is_card(text: str) -> bool:
+    return is_card("".join(filter(str.isdigit, text)))
+
+
+def _named_card(text: str) -> str:
+    """Twelve digits are a card only where they are called one: Maestro gave out such numbers."""
+    found = re.search(rf"{NAMED_CARD_DIGITS}$", text)
+    return found.group() if found and luhn(_digits(found.group())) else ""
+
+
 def _iban(text: str) -> str:
-    """The longest beginning of whole groups that is an IBAN: a word in capitals may follow."""
-    ends = [match.end() for match in _GROUP.finditer(text)]
-    return next((text[:end] for end in reversed(ends) if _is_iban(text[:end])), "")
+    """As many characters as its country's IBANs have: a word in capitals may follow."""
+    starts = (match.start() for match in _GROUP.finditer(_unescaped(text)))
+    return next(filter(None, (_iban_at(_unescaped(text)[start:]) for start in starts)), "")
 
 
-def _key(text: str) -> str:
-    return text[2:] if text.startswith("\\") else text
+def _iban_at(text: str) -> str:
+    places = [place for place, character in enumerate(text) if character not in " -"]
+    length = IBAN_LENGTH.get(text[:2].upper(), len(text) + 1)
+    if length > len(places):
+        return ""
+    end = places[length - 1] + 1
+    ends_there = end == len(text) or text[end] in " -"
+    return text[:end] if ends_there and is_iban(_compact(text[:end]).upper()) else ""
 
 
 def _ssn(text: str) -> str:
-    area, group, serial = text.split("-")
-    sound = area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
-    return text if sound else ""
+    text = _unescaped(text).strip("_")
+    return text if is_ssn(text.replace("-", "")) else ""
+
+
+def _named_ssn(text: str) -> str:
+    found = re.search(rf"{SSN_DIGITS}$", text)
+    return found.group() if found and is_ssn(_digits(found.group())) else ""
 
 
 def _ip(text: str) -> str:
+    text = _unescaped(text)
     try:
-        ipaddress.IPv4Address(text)
+        ipaddress.ip_address(text)
     except ValueError:
         return ""
-    return text
+    return text if "::" not in text or _GLOBAL.match(text) else ""
 
 
-FINDERS: dict[str, Callable[[str], str]] = {
-    "KEY": _key,
-    "CARD": _card,
-    "SSN": _ssn,
-    "IP": _ip,
-    "IBAN": _iban,
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
+def _compact(text: str) -> str:
+    return text.replace(" ", "").replace("-", "")
+
+
+def finders(found: phones.Phones) -> Mapping[str, Finder]:
+    """The finder of each kind of pattern."""
+    return {
+        "KEY": _key,
+        "NAMED_KEY": _named_key,
+        "URL_KEY": _url_key,
+        "EMAIL": _email,
+        "IBAN": _iban,
+        "CARD": _card,
+        "NAMED_CARD": _named_card,
+        "SSN": _ssn,
+        "NAMED_SSN": _named_ssn,
+        "IP": _ip,
+        "PHONE": lambda text: found.find(_unescaped(text)),
+        "NAMED_PHONE": lambda text: found.named(_unescaped(text)),
+    }
+
+
+KINDS = {
+    "NAMED_KEY": "KEY",
+    "URL_KEY": "KEY",
+    "NAMED_CARD": "CARD",
+    "NAMED_SSN": "SSN",
+    "NAMED_PHONE": "PHONE",
 }
-"""What of a candidate is the finding; empty if nothing is."""
+"""What a finding is called, where the pattern's own name says how it was found."""
 
 
-def whole(text: str) -> str:
-    """A finding that needs no check."""
-    return text
+GROUPED = ("CARD", "IBAN")
+"""Kinds that are written in groups, among others of which they may stand."""
+
+
+def next_group(text: bytes, start: int, end: int) -> int:
+    """Where in a candidate of a grouped kind the next one may begin."""
+    borders = [match.end() for match in _SEPARATOR.finditer(text, start + 1, end)]
+    return borders[0] if 0 < len(borders) < _MOST_GROUPS else end
+
+
+def normal_forms(found: phones.Phones) -> Mapping[str, Callable[[str], str]]:
+    """The one way to write a value of a kind, however it stood there; others are as they stand."""
+    return {
+        "EMAIL": lambda text: text.replace("%40", "@").casefold(),
+        "IBAN": lambda text: _compact(text).upper(),
+        "CARD": _digits,
+        "SSN": _digits,
+        "IP": lambda text: str(ipaddress.ip_address(text)),
+        "PHONE": found.normal,
+    }

@@ -15,7 +15,8 @@ class CurationPolicy:
 
     `trust` grants each CloudEvents source a level; a source that is not named has `default_trust`.
     `identifiers` are the installation's own identifier shapes: name → RE2 pattern. They are replaced
-    by typed placeholders like personal data is.
+    by typed placeholders like personal data is. `phone_regions` are those (ISO 3166) whose national phone
+    numbers are looked for.
     """
 
     hmac_key: bytes
@@ -26,6 +27,7 @@ class CurationPolicy:
     default_trust: str = "internal"
     trust: dict[str, str] = field(default_factory=dict)
     identifiers: dict[str, str] = field(default_factory=dict)
+    phone_regions: tuple[str, ...] = ("US",)
     dedupe_window_ms: int = 7 * 24 * 3600 * 1000
     dedupe_rows: int = 2_000_000
 

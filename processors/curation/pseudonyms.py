@@ -29,6 +29,10 @@ class Pseudonyms:
         """The name of a `value`; tenant and kind separate equal values."""
         return None if value is None else self._digest(f"{tenant}\0{kind}\0{value}")
 
+    def finding(self, tenant: str, kind: str, value: str) -> str:
+        """The name of a finding in its normal form: rows that hold it can be found by it."""
+        return self._keyed_digest(f"{tenant}\0pii.{kind}\0{value}")
+
     def subject(self, tenant: str, subject: Subject | None) -> str | None:
         """Who is to be forgotten, as JSON, users and sessions hidden like those of the rows."""
         if subject is None:

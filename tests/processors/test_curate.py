@@ -80,7 +80,7 @@ def test_a_dead_letter_s_row_holds_no_content(value: bytes | None) -> None:
 
 @pytest.mark.parametrize("step", ["Redactor.trace_of", "Trace.text"])
 def test_what_cannot_be_redacted_is_not_kept(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_self: Any, _text: Any) -> str:
+    def fail(_self: Any, *_given: Any) -> str:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(f"processors.curation.redact.{step}", fail)

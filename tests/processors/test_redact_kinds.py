@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processors.curation.findings import luhn
+from processors.curation.checksums import luhn
 from processors.curation.redact import Redactor
 
 B64 = "Ab3_" * 10
@@ -22,6 +22,7 @@ FOUND = {
     "mail": ("EMAIL", "ann.lee+trips@mail.example.co.uk"),
     "IBAN, compact": ("IBAN", "DE89370400440532013000"),
     "IBAN, spaced": ("IBAN", "GB29 NWBK 6016 1331 9268 19"),
+    "IBAN, in small letters": ("IBAN", "de89370400440532013000"),
     "IBAN, length a multiple of four": ("IBAN", "BE68 5390 0754 7034"),
     "Visa": ("CARD", "4111 1111 1111 1111"),
     "Visa of 13 digits": ("CARD", "4222222222222"),
@@ -31,6 +32,20 @@ FOUND = {
     "19 digits": ("CARD", "6304000000000000000"),
     "social security number": ("SSN", "123-45-6789"),
     "IPv4": ("IP", "192.168.0.254"),
+    "IPv6": ("IP", "2001:db8:85a3::8a2e:370:7334"),
+    "IPv6, whole": ("IP", "6e40:4041:c617:e898:c11:40d2:c669:2eb4"),
+    "IPv6, short": ("IP", "fe80::1"),
+    "UnionPay, 19 digits": ("CARD", "6205500000000000004"),
+    "JCB of 15 digits": ("CARD", "180000826105910"),
+    "mail, German": ("EMAIL", "jörg.weiß@müller.de"),
+    "mail, in an address": ("EMAIL", "ann%40x.org"),
+    "phone, dialled abroad": ("PHONE", "0033 1 23 45 67 89"),
+    "phone, with an extension": ("PHONE", "415-555-2671x123"),
+    "phone, trunk prefix beside the country": ("PHONE", "+41 (0)38 549 02 90"),
+    "private key": (
+        "KEY",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMHcCAQ+/=\n-----END EC PRIVATE KEY-----",
+    ),
     "phone, international": ("PHONE", "+33 1 23 45 67 89"),
     "phone, with an area code": ("PHONE", "+1 (415) 555-2671"),
     "phone, national": ("PHONE", "(415) 555-2671"),
@@ -48,6 +63,18 @@ KEPT = {
     "an octet over 255": "256.1.1.1",
     "an octet with a leading zero": "010.1.1.1",
     "a version": "1.2.3",
+    "a version of five parts": "1.2.3.4.5",
+    "a slice": "x[1::2] and [::2] and a::b",
+    "a fingerprint": ":".join(["ab"] * 16),
+    "a time": "12:30:45",
+    "milliseconds": "1700000000008",
+    "a fraction": "0.4111111111111111",
+    "a power of two": "35184372088832",
+    "12 digits": "630427373398",
+    "nine digits": "378051120",
+    "a decorator": "@pytest.mark.parametrize",
+    "a home and its street": "704 1436 Redbud",
+    "a namespace": "std::vector",
     "a date": "2026-03-01 12:30:45",
     "a price": "USD 1,234,567.89",
     "a mention": "@ann",
@@ -62,12 +89,30 @@ BESIDE = {
     "expiry": ("pay 4111 1111 1111 1111 12/27", "pay <CARD_1> 12/27"),
     "compact, expiry": ("4111111111111111 12 27", "<CARD_1> 12 27"),
     "security code": ("4111 1111 1111 1111 123", "<CARD_1> 123"),
+    "four digits before": ("1234 4111 1111 1111 1111", "1234 <CARD_1>"),
+    "another card": ("4111 1111 1111 1111 378282246310005", "<CARD_1> <CARD_2>"),
+    "a fraction before": ("0.5 4111111111111111", "0.5 <CARD_1>"),
     "amount before": ("2 4111111111111111", "2 <CARD_1>"),
     "both": ("12 4111-1111-1111-1111 7", "12 <CARD_1> 7"),
     "currency": ("to BE68539007547034 EUR 100", "to <IBAN_1> EUR 100"),
     "a word in capitals": ("BE68 5390 0754 7034 PAID", "<IBAN_1> PAID"),
     "an escaped line break": (r"A=1\nsk-" + "a1B2" * 8, r"A=1\n<KEY_1>"),
     "punctuation": ("(ann@x.org), 10.0.0.1.", "(<EMAIL_1>), <IP_1>."),
+    "a sign before": ("it costs -ann@x.org", "it costs -<EMAIL_1>"),
+    "its name": ("my card number is 630427373398", "my card number is <CARD_1>"),
+    "the words": (
+        "her social security number is 378 05 1120.",
+        "her social security number is <SSN_1>.",
+    ),
+    "a caller": ("call me at 030 1234567 please", "call me at <PHONE_1> please"),
+    "a fax": ("655 437 108 fax", "<PHONE_1> fax"),
+    "its place": ("https://ann:s3cret@x.org/a", "https://ann:<KEY_1>@x.org/a"),
+    "a header": (
+        "-H 'Authorization: Basic YW5uOnMzY3JldHBhc3M='",
+        "-H 'Authorization: Basic <KEY_1>'",
+    ),
+    "a variable": ('DD_API_KEY="9f8a7c6b5d4e3f2a1b0c"', 'DD_API_KEY="<KEY_1>"'),
+    "an underscore": ("id_4111111111111111", "id_<CARD_1>"),
     "other scripts": ("почта ann@x.org，电话 +33 123456789。", "почта <EMAIL_1>，电话 <PHONE_1>。"),
 }
 
@@ -92,6 +137,50 @@ def test_what_only_looks_like_it_is_kept(name: str) -> None:
 def test_what_stands_beside_a_finding_neither_hides_it_nor_goes_with_it(name: str) -> None:
     text, expected = BESIDE[name]
     assert Redactor().trace().text(text) == expected
+
+
+NO_PHONES = {
+    "a calendar": "25 26 27 28 29 30 31",
+    "a listing": "36 2023-06-18 19:20",
+    "a fraction of a second": "20:57:01.072390424",
+    "an order number": "4155552671",
+    "a home and its street": "704 1436 Redbud",
+    "a postcode": "61489-120",
+    "an aim": "reach 1000000 users, call 1234567",
+    "a field": '{"text": 2024001234, "contact": "2024001234"}',
+    "a date": "18.06.2023 17:20",
+}
+PHONES = {
+    "030 1234 5678": ("DE", "+493012345678"),
+    "(030) 1234-5678": ("DE", "+493012345678"),
+    "07400 123456": ("GB", "+447400123456"),
+    "07400123456": ("GB", "+447400123456"),
+    "06 12 34 56 78": ("FR", "+33612345678"),
+    "02 7636 1234": ("IT", "+390276361234"),
+    "415-555-2671": ("US", "+14155552671"),
+    "0033 6 12 34 56 78": ("US", "+33612345678"),
+    "+41 (0)44 668 18 00": ("US", "+41446681800"),
+}
+EVERYWHERE = Redactor(regions=("US", "GB", "DE", "FR"))
+
+
+@pytest.mark.parametrize("text", PHONES)
+def test_national_numbers_of_the_regions_that_are_named(text: str) -> None:
+    region, number = PHONES[text]
+    trace = Redactor(regions=(region,)).trace()
+    assert trace.text(f"so {text}, then") == "so <PHONE_1>, then"
+    assert trace.found == {"PHONE": {number: 1}}
+
+
+@pytest.mark.parametrize("text", ["030 1234 5678", "07400123456", "06 12 34 56 78"])
+def test_national_numbers_of_other_regions_are_not_looked_for(text: str) -> None:
+    assert Redactor().trace().text(f"so {text}, then") == f"so {text}, then"
+
+
+@pytest.mark.parametrize("name", [*NO_PHONES, *KEPT])
+def test_what_is_no_number_of_any_region_is_kept(name: str) -> None:
+    text = f"so {(NO_PHONES | KEPT)[name]} then"
+    assert EVERYWHERE.trace().text(text) == text
 
 
 @pytest.mark.parametrize("place", range(16))

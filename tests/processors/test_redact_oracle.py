@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.curation.findings import FINDERS, PATTERNS, whole
+from processors.curation.findings import KINDS, finders
+from processors.curation.patterns import patterns
+from processors.curation.phones import Phones
 from processors.curation.redact import Redactor
 from schemas.digests import compact_json
 from tests.processors.test_redact_kinds import BESIDE, FOUND, KEPT
@@ -19,32 +22,65 @@ from tests.processors.test_redact_kinds import BESIDE, FOUND, KEPT
 IDENTIFIERS = {"ORDER": r"\bAC-[0-9]{4}\b", "ODD": "zz*|^$", "STAFF": r"[a-z]+@x\.org"}
 REDACTORS = [Redactor(), Redactor(IDENTIFIERS)]
 
-PLAIN = [(kind, re2.compile(p), FINDERS.get(kind, whole)) for kind, p in PATTERNS]
+FOUND_BY = finders(Phones())
+PLAIN = [
+    (KINDS.get(p.kind, p.kind), re2.compile(p.expression), FOUND_BY[p.kind]) for p in patterns()
+]
+NAME = re.compile("[A-Za-z_ -]{2,40}")
 
 
 class Plain:
-    """The trace as it was before any shortcut: all patterns, one after the other."""
+    """The trace as it was before any shortcut: all patterns, one after the other, over every string."""
 
     def __init__(self, redactor: Redactor) -> None:
         self.trace = redactor.trace()
-        patterns = redactor._patterns
-        self.patterns = [*patterns.own, *PLAIN]
+        self.own = redactor._patterns.own
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, key: str = "") -> Any:
+        name = key if NAME.fullmatch(key) else ""
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value, name if len(value) <= 300 else "")
         if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
-        return [self.value(item) for item in value] if isinstance(value, list) else value
+            return {key: self.value(item, key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) >= 1e6:
+            redacted = self.text(repr(value), name)
+            return value if redacted == repr(value) else redacted
+        return value
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, name: str) -> str:
         text = text.replace("\0", "\ufffd")
-        for kind, pattern, find in self.patterns:
-            text = pattern.sub(
-                lambda match, kind=kind, find=find: self.trace._place(kind, match.group(0), find),
-                text,
+        shown = text.replace("\\u0040", "@").replace("\\u002b", "+").replace("\\u002B", "+")
+        redacted = shown
+        for kind, pattern in self.own:
+            redacted = pattern.sub(
+                lambda m, kind=kind: m[0] and self.trace._placeholder(kind, m[0]), redacted
             )
+        if name:
+            redacted = self.replaced(f"{name}: {redacted}").removeprefix(f"{name}: ")
+        else:
+            redacted = self.replaced(redacted)
+        return text if redacted == shown else redacted
+
+    def replaced(self, text: str) -> str:
+        for kind, pattern, find in PLAIN:
+            text = self.without(kind, pattern, find, text)
         return text
+
+    def without(self, kind: str, pattern: Any, find: Any, text: str) -> str:
+        """From left to right; among digits in groups each group may begin a finding."""
+        out, done, at = "", 0, 0
+        while (match := pattern.search(text, at)) is not None:
+            found, at = find(match[0]), match.end()
+            if found:
+                begin = text.index(found, match.start())
+                out += text[done:begin] + self.trace._placeholder(kind, found)
+                done = begin + len(found)
+            if kind in ("CARD", "IBAN"):
+                borders = [n for n in range(match.start() + 1, at) if text[n] in " -"]
+                at = done if found else borders[0] + 1 if 0 < len(borders) < 8 else at
+        return out + text[done:]
 
 
 def plainly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
@@ -59,7 +95,8 @@ def shortly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
 
 HINTS = [text for _, text in FOUND.values()] + list(KEPT.values()) + [t for t, _ in BESIDE.values()]
 BITS = [*"0123456789", "-", ".", " ", "+", "@", "(", ")", "é", "\n", "\0", '"', "\\", "\\n", "/", "<", ">", "_", "#",
-        *("sk-", "ghp_", "eyJ", "AKIA", "DE89", "a1B2" * 5, "x.org", "415", "555", "2671", "AC-1234", "1.1.1.1")]  # fmt: skip
+        *("sk-", "ghp_", "eyJ", "AKIA", "DE89", "a1B2" * 5, "x.org", "415", "555", "2671", "AC-1234", "1.1.1.1",
+          "card ", "ssn", "api_key", "tel ", "call me", "2001:db8", "::", "%40", "\\u0040", "\\u002B", "://a:")]  # fmt: skip
 texts = st.one_of(
     st.text(max_size=20),
     st.lists(st.sampled_from([*BITS, *HINTS]), max_size=8).map("".join),
@@ -90,6 +127,9 @@ def test_ten_thousand_texts_of_what_the_patterns_are_made_of() -> None:
         value = {
             "a": "".join(pieces),
             "b": [dice.choice(HINTS), {"c": "x"}] if dice.random() < 0.3 else 1,
+            dice.choice(["phone", "card", "api_key", "ssn"]): dice.choice(HINTS)
+            if dice.random() < 0.3
+            else dice.choice([4155552671, 4111111111111111, 123456789, 4111111111111111.0, 7]),
         }
         redacted = shortly(REDACTORS[0], value)
         assert redacted == plainly(REDACTORS[0], value), json.dumps(value)

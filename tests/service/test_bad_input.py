@@ -127,6 +127,14 @@ def test_an_identifier_pattern_that_is_not_re2(tmp_path: Path) -> None:
     assert "identifiers" in one_line(Code.BAD_SETTINGS, "config", "check", "--config", str(path))
 
 
+def test_a_region_without_phone_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "lorikeet.yaml"
+    path.write_text("curation: {phone_regions: [US, UK]}")
+    said = one_line(Code.BAD_SETTINGS, "config", "check", "--config", str(path))
+    assert "phone_regions" in said
+    assert "UK" in said
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     config = processes.write_config(tmp_path, None)
     done = processes.run("ingest", "--config", str(config), "--debug")
