@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -46,14 +46,24 @@ class Recipe(BaseModel):
     """Only examples whose tool definitions are known (tool-call training needs them)."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of word 3-grams from which two prompts count as one."""
+    domain_model: str | None = None
+    """Digest of the model (`lorikeet domains train`) that names the domain where an event does not."""
+    min_score: Annotated[float, Field(ge=0, le=100)] = 50.0
+    """Composite score (quality 60 %, confidence 20, diversity 10, informativeness 10) for acceptance."""
     max_outlier_score: Share = 0.65
-    """Isolation Forest anomaly score above which an example is dropped (0.5 is unremarkable)."""
+    """Isolation Forest anomaly score above which an example goes to review (0.5 is unremarkable)."""
     max_own_share: Share = 0.5
     """Largest share of examples that a Lorikeet-trained adapter wrote itself."""
     max_generation: Annotated[int, Field(ge=1)] = 3
     """How many generations of own output an adapter may stand on whose answers are learned."""
     caps: tuple[Cap, ...] = ()
     """Further limits, in the order in which they are applied."""
+    balance: Share = 0.5
+    """A cell (domain × difficulty) of n examples weighs as n to this power; 1 leaves it as it is."""
+    min_margin: Share = 0.2
+    """How much better the better answer of a preference pair has to be, of 1."""
+    max_pairs: Annotated[int, Field(ge=0)] = 4
+    """Most preference pairs of one prompt."""
     min_examples: Annotated[int, Field(ge=1)] = 100
     max_examples: Annotated[int, Field(ge=1)] = 100_000
     golden_size: Annotated[int, Field(ge=0)] = 100
@@ -77,6 +87,12 @@ class Selection(StrEnum):
     REJECT = "REJECT"
 
 
+DOUBTS = frozenset(
+    {"ingest_review", "low_confidence", "low_score", "outlier", "unverified_quality"}
+)
+"""Reasons that leave a candidate to a person (REVIEW); any other rejects it."""
+
+
 class Split(StrEnum):
     """Which part of a dataset an example belongs to."""
 
@@ -91,6 +107,9 @@ class Example:
 
     `row_id` names the event it came from, `label_row` the feedback whose edit became the answer.
     `weight` multiplies the loss. `messages` are canonical chat turns; `tools` their definitions.
+    `level` is the difficulty (see `processors.curation.difficulty`). `score` is the composite, 0–100, of
+    quality, confidence, diversity and informativeness, each 0–100 (confidence 0–1 in the event), None
+    where not known. `cluster` is the row of its near-duplicate cluster's first member.
     """
 
     row_id: str
@@ -105,29 +124,79 @@ class Example:
     user: str | None
     domain: str | None
     task_type: str | None
+    level: str | None
     kind: str
+    source: str | None
+    origin: str | None
+    trust: str | None
     adapter_digest: str | None
-    quality: float
+    score: float | None
+    quality: float | None
+    confidence: float | None
+    diversity: float | None
+    informativeness: float | None
+    cluster: str
 
     def content(self) -> dict[str, Any]:
         """What the dataset's digest covers: everything, floats rounded to 1e-6."""
-        return {
-            "row_id": self.row_id,
-            "label_row": self.label_row,
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in found.items()}
+        return rounded | {
             "split": str(self.split),
-            "weight": round(self.weight, 6),
             "messages": list(self.messages),
             "tools": list(self.tools),
-            "prompt_digest": self.prompt_digest,
-            "task": self.task,
-            "session": self.session,
-            "user": self.user,
-            "domain": self.domain,
-            "task_type": self.task_type,
-            "kind": self.kind,
-            "adapter_digest": self.adapter_digest,
-            "quality": round(self.quality, 6),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A preference pair: one prompt, a better and a worse answer.
+
+    `messages` is what was asked, `chosen` and `rejected` the turns of the two answers; `margin` is how
+    much better the one is, 0–1. A person's edit is chosen over the answer it mended: then both rows are
+    one, and `label_row` names the edit.
+    """
+
+    chosen_row: str
+    rejected_row: str
+    label_row: str | None
+    split: Split
+    margin: float
+    messages: tuple[dict[str, Any], ...]
+    chosen: tuple[dict[str, Any], ...]
+    rejected: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...]
+
+    def content(self) -> dict[str, Any]:
+        """What the dataset's digest covers: everything."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        lists = {name: list(found[name]) for name in ("messages", "chosen", "rejected", "tools")}
+        return found | lists | {"split": str(self.split), "margin": round(self.margin, 6)}
+
+
+class ShardKind(StrEnum):
+    """What a shard holds."""
+
+    EXAMPLES = "examples"
+    PAIRS = "pairs"
+
+
+class Shard(BaseModel):
+    """One Parquet file of a dataset. Datasets that hold the same shard share the file.
+
+    Its object is `shards/<file>.parquet`; in a fetched folder it is called `name`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    kind: ShardKind
+    split: Split
+    rows: int
+    content: str
+    """Digest over the digests of what it holds, whatever library wrote it."""
+    file: str
+    """SHA-256 of the file."""
 
 
 class Manifest(BaseModel):
@@ -135,9 +204,10 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: int = 1
+    format: int = 2
     digest: str
     version: str
+    """major (the recipe changed) . minor (another window) . patch (the same window, after an erasure)"""
     tenant: str
     model: str
     recipe: Recipe
@@ -145,15 +215,21 @@ class Manifest(BaseModel):
     """Next offset of each `cluster:topic:partition` at the moment the window was frozen."""
     counts: dict[str, int]
     """Examples by split."""
+    pairs: dict[str, int]
+    """Preference pairs by split."""
     dropped: dict[str, int]
     """Candidates left out, by reason."""
+    statistics: dict[str, Any]
+    """What the data card shows: sizes, scores, cells, sources, findings, split; see `statistics.py`."""
     golden: str | None
     """Digest of the golden set that was kept out of it."""
-    files: dict[str, str]
-    """SHA-256 of each file, by name."""
+    erased: str
+    """Digest of the erasures that were applied."""
+    shards: tuple[Shard, ...]
     libraries: dict[str, str]
     """Versions under which the files are byte-identical."""
     parent: str | None = None
+    """Digest of the dataset of this model that was sealed before."""
 
 
 class GoldenCase(BaseModel):
