@@ -30,7 +30,7 @@ from schemas.verdicts import Recommendation
 from stores.control import jobs, registry
 from stores.control.database import Database
 from stores.control.jobs import Job
-from stores.datasets.parquet import DatasetStore
+from stores.datasets.store import DatasetStore
 
 LEASE_SECONDS = 15.0
 MOST_ATTEMPTS = 5

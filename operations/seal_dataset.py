@@ -1,30 +1,56 @@
-"""Load a window of rows, seal it, save the dataset; freeze a first golden set on the way."""
+"""Seal a window of a model: survey it, decide, gather the texts, save; freeze a first golden set on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
 
-from processors.curation.seal.seal import Sealed, choose_golden, seal
-from schemas.datasets import GoldenCase, Manifest, Recipe, Split
-from schemas.errors import Code, Unrecoverable
-from schemas.events import FEEDBACK
-from schemas.rows import Row
+import numpy as np
+import pyarrow as pa
+
+from operations.gather_dataset import COLUMNS, Gathered, gather, golden_cases, texts
+from operations.survey_window import Said, read_feedback, runs, survey_window
+from operations.train_domains import load
+from processors.curation.domains.model import DomainModel
+from processors.curation.seal.decide import NO_PART, Decision, Window, decide
+from processors.curation.seal.golden import choose_golden
+from processors.curation.seal.identity import dataset_digest
+from processors.curation.seal.outcome import FATES, outcome
+from processors.curation.seal.refusal import refusal
+from processors.curation.seal.reserve import row_ids
+from schemas.datasets import GoldenCase, Manifest, Recipe, Shard, ShardKind, Split
+from schemas.digests import digest_of
+from schemas.errors import Unrecoverable
 from schemas.telemetry import Meter, Metric
 from stores.control import registry
 from stores.control.database import Database
-from stores.datasets.parquet import DatasetStore
-from stores.ledger.delta import DeltaLedgerReader
+from stores.datasets.store import DatasetStore
+from stores.ledger.place import Place
+from stores.ledger.port import Batches
+from stores.ledger.scan import Scan
 
-_LIBRARIES = ("lorikeet", "pyarrow", "scikit-learn", "numpy", "rensa")
+_LIBRARIES = ("lorikeet", "pyarrow", "scikit-learn", "numpy", "scipy", "rensa")
+
+
+class _Sources(NamedTuple):
+    """What a seal reads."""
+
+    scan: Batches
+    tenant: str
+    model: str
+    said: Said
 
 
 class SealDataset:
     """Rows up to stated offsets and a recipe in; a sealed dataset out."""
 
     def __init__(
-        self, database: Database, ledger: DeltaLedgerReader, store: DatasetStore, meter: Meter
+        self, database: Database, ledger: Path | Place, store: DatasetStore, meter: Meter
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -43,77 +69,110 @@ class SealDataset:
     ) -> Manifest:
         """Seal; the same arguments give the same dataset.
 
-        Raises Unrecoverable(DATASET_TOO_SMALL) with the figures.
+        Raises Unrecoverable with the figures if it would be of no use: DATASET_TOO_SMALL,
+        DATASET_ONE_SIDED, DATASET_OWN_OUTPUT or DATASET_UNSPLIT.
         """
-        rows = [
-            row
-            for row in self._ledger.rows(tenant=tenant, offsets=offsets)
-            if row.model == model or row.type == FEEDBACK
-        ]
-        golden_digest, golden = self._golden(tenant, model, recipe, offsets, rows, now)
-        sealed = seal(rows, recipe, offsets, golden)
-        if len(sealed.examples) < recipe.min_examples:
-            left_out = ", ".join(f"{n} {why}" for why, n in sealed.dropped.items()) or "none"
-            raise Unrecoverable(
-                Code.DATASET_TOO_SMALL,
-                f"{len(sealed.examples)} of {recipe.min_examples}; left out: {left_out}",
-            )
-        manifest = self._store.write(
-            sealed.examples,
-            self._manifest(tenant, model, recipe, offsets, sealed, golden_digest),
-        )
+        scan = Scan(self._ledger)
+        said = read_feedback(scan, tenant, offsets)
+        sources = _Sources(scan, tenant, model, said)
+        domains = load(self._store.objects, recipe.domain_model) if recipe.domain_model else None
+        with tempfile.TemporaryDirectory(prefix="lorikeet-seal-") as spill:
+            window = self._survey(sources, recipe, offsets, Path(spill), domains)
+            golden, cases = self._golden(sources, window, recipe, now)
+            decision = decide(replace(window, golden=cases), recipe)
+            complaint = refusal(decision, recipe)
+            if complaint is not None:
+                raise Unrecoverable(*complaint)
+            table = outcome(decision)
+            last = self._last(tenant, model)
+            gathered = self._gather(sources, decision, table, Path(spill), last)
+        manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
+        manifest = self._store.write(manifest, table.select(FATES))
         self._register(manifest, now, job_id)
         return manifest
 
-    def _golden(
+    def _survey(
         self,
-        tenant: str,
-        model: str,
+        sources: _Sources,
         recipe: Recipe,
         offsets: Mapping[str, int],
-        rows: Sequence[Row],
-        now: datetime,
+        folder: Path,
+        domains: DomainModel | None,
+    ) -> Window:
+        return survey_window(
+            sources.scan,
+            sources.tenant,
+            sources.model,
+            recipe,
+            offsets,
+            sources.said,
+            folder,
+            domains=domains,
+            generations=self._generations(sources.tenant, sources.model),
+        )
+
+    def _generations(self, tenant: str, model: str) -> dict[str, int]:
+        """How many generations of own output each adapter of the model stands on."""
+        known = self._database.read(lambda c: registry.every(c, tenant, model))
+        return {
+            version.adapter_digest: 1 + self._store.manifest(version.dataset_digest).generation
+            for version in known
+            if self._store.holds(version.dataset_digest)
+        }
+
+    def _golden(
+        self, sources: _Sources, window: Window, recipe: Recipe, now: datetime
     ) -> tuple[str | None, list[GoldenCase]]:
-        known = self._database.read(lambda c: registry.golden(c, tenant, model))
+        """The model's golden set; a model without one gets its first, from its first trusted examples."""
+        names = (sources.tenant, sources.model)
+        known = self._database.read(lambda c: registry.golden(c, *names))
         if known is not None:
             return str(known["digest"]), self._store.golden(known["digest"])
-        cases = choose_golden(rows, recipe, offsets)
+        cases = self._first_golden(sources, window, recipe)
         if not cases:
             return None, []
         digest, uri = self._store.write_golden(cases)
         self._database.write(
             lambda c: registry.add_golden(
-                c, now, tenant=tenant, model=model, digest=digest, uri=uri, cases=len(cases)
+                c,
+                now,
+                tenant=sources.tenant,
+                model=sources.model,
+                digest=digest,
+                uri=uri,
+                cases=len(cases),
             )
         )
         return digest, cases
 
-    def _manifest(
-        self,
-        tenant: str,
-        model: str,
-        recipe: Recipe,
-        offsets: Mapping[str, int],
-        sealed: Sealed,
-        golden: str | None,
-    ) -> Manifest:
+    def _first_golden(
+        self, sources: _Sources, window: Window, recipe: Recipe
+    ) -> list[GoldenCase]:
+        if not recipe.golden_size or not window.facts.num_rows:
+            return []
+        wanted = np.zeros(window.facts.num_rows, np.bool_)
+        wanted[choose_golden(window, recipe)] = True
+        found = texts(_contents(sources), window.facts, wanted, sources.said.feedback)
+        names = pa.array(row_ids(window.facts), pa.string())
+        return golden_cases(found, window.facts.append_column("row_id", names))
+
+    def _last(self, tenant: str, model: str) -> Manifest | None:
         earlier = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
-        same = next((d for d in earlier if d["digest"] == sealed.digest), None)
-        last = earlier[-1] if earlier else None
-        return Manifest(
-            digest=sealed.digest,
-            version=str(same["version"]) if same else _next(last["version"] if last else None),
-            tenant=tenant,
-            model=model,
-            recipe=recipe,
-            offsets=dict(offsets),
-            counts={str(part): sealed.count(part) for part in Split},
-            dropped=sealed.dropped,
-            golden=golden,
-            files={},
-            libraries={name: version(name) for name in _LIBRARIES},
-            parent=str(last["digest"]) if last and not same else None,
-        )
+        return self._store.manifest(earlier[-1]["digest"]) if earlier else None
+
+    def _gather(
+        self,
+        sources: _Sources,
+        decision: Decision,
+        table: pa.Table,
+        folder: Path,
+        last: Manifest | None,
+    ) -> Gathered:
+        wanted = decision.parts != NO_PART
+        wanted[decision.pairs.chosen] = wanted[decision.pairs.rejected] = True
+        found = texts(_contents(sources), decision.facts, wanted, sources.said.feedback)
+        known: Sequence[Shard] = last.shards if last else ()
+        return gather(found, decision, table, self._store, folder, known)
 
     def _register(self, manifest: Manifest, now: datetime, job_id: str | None) -> None:
         self._database.write(
@@ -134,6 +193,55 @@ class SealDataset:
             self._meter.set(Metric.DATASET_EXAMPLES, count, split=split)
 
 
-def _next(last: str | None) -> str:
-    """The next minor version: a new window under the same recipe."""
-    return f"1.{int(last.split('.')[1]) + 1}.0" if last else "1.0.0"
+def _contents(sources: _Sources) -> Iterator[pa.RecordBatch]:
+    return runs(sources.scan, sources.tenant, sources.model, COLUMNS)
+
+
+def _manifest(
+    sources: _Sources,
+    recipe: Recipe,
+    offsets: Mapping[str, int],
+    decision: Decision,
+    table: pa.Table,
+    gathered: Gathered,
+    golden: str | None,
+    last: Manifest | None,
+) -> Manifest:
+    digest = dataset_digest(recipe, golden, gathered.examples, gathered.pairs)
+    return Manifest(
+        digest=digest,
+        version=next_version(last, recipe, offsets),
+        tenant=sources.tenant,
+        model=sources.model,
+        recipe=recipe,
+        offsets=dict(offsets),
+        counts=_counts(gathered.shards, ShardKind.EXAMPLES),
+        pairs=_counts(gathered.shards, ShardKind.PAIRS),
+        dropped=decision.fates.counts(),
+        statistics={},
+        golden=golden,
+        erased=digest_of([list(subject) for subject in sources.said.subjects]),
+        generation=decision.generation,
+        shards=gathered.shards,
+        libraries={name: version(name) for name in _LIBRARIES},
+        parent=last.digest if last else None,
+    )
+
+
+def _counts(shards: Sequence[Shard], kind: ShardKind) -> dict[str, int]:
+    return {
+        str(part): sum(s.rows for s in shards if s.kind is kind and s.split is part)
+        for part in Split
+    }
+
+
+def next_version(last: Manifest | None, recipe: Recipe, offsets: Mapping[str, int]) -> str:
+    """Major if the recipe changed its meaning, minor for another window, patch for the same one again."""
+    if last is None:
+        return "1.0.0"
+    major, minor, patch = map(int, last.version.split("."))
+    if last.recipe != recipe:
+        return f"{major + 1}.0.0"
+    if last.offsets != dict(offsets):
+        return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"

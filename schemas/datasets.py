@@ -225,6 +225,8 @@ class Manifest(BaseModel):
     """Digest of the golden set that was kept out of it."""
     erased: str
     """Digest of the erasures that were applied."""
+    generation: int = 0
+    """How many generations of own output its examples stand on; 0: people and base models alone."""
     shards: tuple[Shard, ...]
     libraries: dict[str, str]
     """Versions under which the files are byte-identical."""

@@ -128,6 +128,21 @@ class Code(Enum):
     )
     DATASET_CORRUPT = ("E7302", "a dataset does not match its manifest", "seal it again")
     NO_SUCH_DATASET = ("E7303", "there is no such dataset", "see: lorikeet datasets list")
+    DATASET_ONE_SIDED = (
+        "E7304",
+        "too few examples are left beside one domain",
+        "wait for other domains, or loosen the recipe's caps",
+    )
+    DATASET_OWN_OUTPUT = (
+        "E7305",
+        "the dataset would be mostly the model's own output",
+        "collect corrections, or raise the recipe's max_own_share",
+    )
+    DATASET_UNSPLIT = (
+        "E7306",
+        "the examples cannot be split without a leak",
+        "collect more users and tasks, or ask for fewer parts",
+    )
     TOO_FEW_DOMAINS = (
         "E7331",
         "too little is declared to tell domains apart",

@@ -45,7 +45,7 @@ from serving.vllm import VllmGateway
 from stores.artifacts.objects import ObjectFolder
 from stores.artifacts.signing import Signer, secret_key
 from stores.control.database import Database, sqlite_url
-from stores.datasets.parquet import DatasetStore
+from stores.datasets.store import DatasetStore
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
 from stores.ledger.local import LocalPlace
@@ -158,7 +158,7 @@ class Wiring:
     @cached_property
     def seal_dataset(self) -> SealDataset:
         """Seal a window."""
-        return SealDataset(self.database, self.ledger, self.datasets, self.meter)
+        return SealDataset(self.database, self.ledger_place, self.datasets, self.meter)
 
     @cached_property
     def train_domains(self) -> TrainDomains:

@@ -15,7 +15,7 @@ from schemas.digests import folder_digests, manifest_digest
 from schemas.jobs import JobResult, JobSpec, LoraSettings, SftSettings
 from service.demo.world import Desk, Task, mix_up
 from stores.artifacts.objects import ObjectFolder
-from stores.datasets.parquet import DatasetStore
+from stores.datasets.store import DatasetStore
 from tests.processes import ROOT
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

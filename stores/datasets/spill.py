@@ -1,11 +1,12 @@
 """Examples in any order into shards in canonical order, with the memory of one shard.
 
-Each shard's examples wait in a file of their own (Arrow IPC) until all have come.
+Until all have come they wait in small files (Arrow IPC), so many of them for each shard as it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +16,12 @@ import pyarrow.compute as pc
 from schemas.digests import digest_of, sha256_hex
 
 _BATCH = 512
+_MOST_WAITING = 32_768
 _PLACE, _DIGEST = "_place", "_digest"
 
 
-class Shard(NamedTuple):
-    """`table` has the examples in canonical order; `digests` are those of their contents, in that order."""
+class Draft(NamedTuple):
+    """`table` has the rows of a shard in canonical order; `digests` those of their contents, likewise."""
 
     name: str
     table: pa.Table
@@ -31,8 +33,8 @@ class Shard(NamedTuple):
         return content_digest(self.digests)
 
 
-def content_digest(digests: list[bytes]) -> str:
-    """The digest of a set of examples by the digests of each (32 bytes): their order says nothing."""
+def content_digest(digests: Sequence[bytes]) -> str:
+    """The digest of a set of contents by the digests of each (32 bytes): their order says nothing."""
     return sha256_hex(b"".join(sorted(digests)))
 
 
@@ -40,45 +42,47 @@ class Spill:
     """A folder of half-made shards."""
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        """`schema` is that of the examples; `folder` has to be empty and is the caller's to remove."""
+        """`schema` is that of the rows; `folder` has to be empty and is the caller's to remove."""
         self._folder = folder
         own = [pa.field(_PLACE, pa.int64()), pa.field(_DIGEST, pa.binary(32))]
         self._schema = pa.schema([*schema, *own])
-        self._waiting: dict[str, list[dict[str, Any]]] = {}
-        self._files: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        self._waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        self._held = self._written = 0
 
     def add(
         self, shard: str, place: int, row: Mapping[str, Any], content: Mapping[str, Any]
     ) -> None:
-        """Take an example: its place in the shard's order, its columns, and what its digest covers."""
-        waiting = self._waiting.setdefault(shard, [])
+        """Take a row: its place in the shard's order, its columns, and what its digest covers."""
         digest = bytes.fromhex(digest_of(content))
-        waiting.append({**row, _PLACE: place, _DIGEST: digest})
-        if len(waiting) >= _BATCH:
+        self._waiting[shard].append({**row, _PLACE: place, _DIGEST: digest})
+        self._held += 1
+        if len(self._waiting[shard]) >= _BATCH:
             self._write(shard)
+        elif self._held >= _MOST_WAITING:
+            self._write_all()
 
-    def shards(self) -> Iterator[Shard]:
+    def shards(self) -> Iterator[Draft]:
         """All shards, by name; nothing can be added any more."""
-        for shard in sorted(self._waiting):
-            self._write(shard)
-            self._files.pop(shard).close()
-        for shard in sorted(self._waiting):
-            with pa.memory_map(str(self._path(shard))) as file:
-                table = pa.ipc.open_stream(file).read_all()
+        self._write_all()
+        for shard in sorted(self._files):
+            parts = [pa.ipc.open_file(pa.memory_map(str(path))) for path in self._files[shard]]
+            table = pa.concat_tables([part.read_all() for part in parts])
             table = table.take(pc.sort_indices(table, sort_keys=[(_PLACE, "ascending")]))
             digests = table[_DIGEST].to_pylist()
-            yield Shard(shard, table.drop_columns([_PLACE, _DIGEST]), digests)
-            self._path(shard).unlink()
-            del table
+            yield Draft(shard, table.drop_columns([_PLACE, _DIGEST]).combine_chunks(), digests)
+            for path in self._files[shard]:
+                path.unlink()
+
+    def _write_all(self) -> None:
+        for shard in list(self._waiting):
+            self._write(shard)
 
     def _write(self, shard: str) -> None:
-        waiting = self._waiting[shard]
-        file = self._files.get(shard)
-        if file is None:
-            file = self._files[shard] = pa.ipc.new_stream(str(self._path(shard)), self._schema)
-        if waiting:
+        waiting = self._waiting.pop(shard)
+        path = self._folder / f"{self._written:08d}.arrow"
+        with pa.ipc.new_file(str(path), self._schema) as file:
             file.write_batch(pa.RecordBatch.from_pylist(waiting, schema=self._schema))
-            waiting.clear()
-
-    def _path(self, shard: str) -> Path:
-        return self._folder / f"{sha256_hex(shard.encode())[:24]}.arrow"
+        self._files[shard].append(path)
+        self._written += 1
+        self._held -= len(waiting)

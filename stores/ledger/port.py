@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.records import TopicPartition
 from schemas.rows import Row
@@ -38,6 +39,15 @@ class Snapshot:
     offsets: Mapping[str, int]
     gaps: Sequence[Gap]
     retired: Sequence[pa.Table]
+
+
+class Batches(Protocol):
+    """Rows as Arrow batches, in no order."""
+
+    def batches(
+        self, columns: Sequence[str], wanted: pc.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows that are wanted, with the columns asked for."""
 
 
 class LedgerWriter(Protocol):

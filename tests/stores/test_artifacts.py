@@ -14,7 +14,7 @@ from schemas.digests import folder_digests
 from schemas.errors import Code, Unrecoverable
 from stores.artifacts.objects import ObjectFolder
 from stores.artifacts.signing import Signer, secret_key
-from stores.datasets.parquet import MANIFEST, DatasetStore
+from stores.datasets.store import MANIFEST, DatasetStore
 
 
 @pytest.fixture

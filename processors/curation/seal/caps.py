@@ -48,15 +48,27 @@ def too_derived(facts: pa.Table, generations: Mapping[str, int], deepest: int) -
     return own(facts) & np.array(deep, np.bool_)
 
 
+def generation(facts: pa.Table, kept: Mask, generations: Mapping[str, int]) -> int:
+    """The greatest number of generations that a kept answer stands on; 0 where none is own output."""
+    digests = facts["adapter_digest"].filter(pa.array(own(facts) & kept)).unique().to_pylist()
+    return max((generations.get(digest, 1) for digest in digests), default=0)
+
+
 def apply_caps(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
-    """Leave out what is above the recipe's shares and counts, own output first, then cap by cap."""
+    """Leave out what is above the recipe's shares and counts, until no limit is broken any more.
+
+    What one cap takes makes the shares of the others larger: they are applied in turn, again and again.
+    """
     ranks = drawn(facts, recipe.seed, "cap")
-    fates.drop(surplus(own(facts), fates.kept, ranks, recipe.max_own_share, None), "own_output")
+    limits = [("own_output", own(facts), recipe.max_own_share, None)]
     for cap in recipe.caps:
+        column = np.array(facts[cap.by].to_pylist(), dtype=object)
         for value in [cap.value] if cap.value is not None else _values(facts, cap.by):
-            members = np.array([each == value for each in facts[cap.by].to_pylist()], np.bool_)
-            over = surplus(members, fates.kept, ranks, cap.share, cap.count)
-            fates.drop(over, f"{cap.by}_cap")
+            limits.append((f"{cap.by}_cap", column == value, cap.share, cap.count))
+    left = -1
+    while left != (left := int(fates.kept.sum())):
+        for reason, members, share, count in limits:
+            fates.drop(surplus(members, fates.kept, ranks, share, count), reason)
 
 
 def surplus(

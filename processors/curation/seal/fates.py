@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -35,7 +36,7 @@ class Fates:
         found = np.bincount(self._codes, minlength=len(self._reasons) + 1)[1:]
         return dict(sorted(zip(self._reasons, found.tolist(), strict=True)))
 
-    def reason(self, row: int) -> str:
-        """Why a row was left out; empty if it was not."""
-        code = int(self._codes[row])
-        return self._reasons[code - 1] if code else ""
+    def reasons(self) -> pa.Array:
+        """Why each row was left out; empty if it was not."""
+        names = pa.array(["", *self._reasons], pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(self._codes), names).cast(pa.string())

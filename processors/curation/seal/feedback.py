@@ -11,21 +11,22 @@ from dataclasses import dataclass
 
 from schemas.rows import Disposition, Row
 
-_ROLES = ("user", "judge", "reviewer", "expert")
+_JUDGE = "judge"
+_ROLES = ("user", _JUDGE, "reviewer", "expert")
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What people and judges said of one run."""
+    """What people and judges said of one run.
+
+    `reward` is the mean of what people gave, −1…1; `words` are those of judges, (name, 0–1): what they are
+    worth is measured first (`processors.curation.judges`).
+    """
 
     edit: Row | None = None
     reward: float | None = None
     decision: str | None = None
-
-    @property
-    def weight(self) -> float:
-        """The loss weight: 1, moved by half the mean reward (−1…1) either way."""
-        return 1.0 + 0.5 * (self.reward or 0.0)
+    words: tuple[tuple[str, float], ...] = ()
 
 
 NOTHING = Feedback()
@@ -36,10 +37,6 @@ class FeedbackIndex:
 
     def __init__(self, by_run: Mapping[tuple[str | None, str | None], list[Row]]) -> None:
         self._by_run = by_run
-
-    def of(self, run: Row) -> Feedback:
-        """What was said of `run`."""
-        return self.about(run.tenant, run.run_id, run.source)
 
     def about(self, tenant: str | None, run_id: str | None, source: str | None) -> Feedback:
         """What was said of a run; feedback that names another source is not about it."""
@@ -54,14 +51,29 @@ class FeedbackIndex:
             return Feedback()
         edits = [row for row in rows if row.feedback == "edit"]
         decisions = [row for row in rows if row.feedback == "decision"]
-        rewards = [_signed(row) for row in rows if row.value is not None]
+        given = [row for row in rows if row.value is not None]
+        rewards = [_signed(row) for row in given if row.author_role != _JUDGE]
+        words = [
+            (row.author or "", (_signed(row) + 1) / 2)
+            for row in given
+            if row.author_role == _JUDGE
+        ]
         return Feedback(
             edit=max(edits, key=lambda row: (_ROLES.index(row.author_role or "user"), _when(row)))
             if edits
             else None,
             reward=sum(rewards) / len(rewards) if rewards else None,
             decision=max(decisions, key=_when).status if decisions else None,
+            words=tuple(sorted(words)),
         )
+
+    def judged(self) -> set[tuple[str | None, str | None]]:
+        """(tenant, run) of all that a judge gave a value."""
+        return {
+            run
+            for run, said in self._by_run.items()
+            if any(row.author_role == _JUDGE and row.value is not None for row in said)
+        }
 
 
 def collect_feedback(rows: Iterable[Row]) -> FeedbackIndex:

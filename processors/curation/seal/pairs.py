@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from processors.curation.seal.fates import Mask
-from processors.curation.seal.selection import null, numbers
+from processors.curation.seal.selection import equal, null, numbers
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -25,16 +25,21 @@ class Pairs(NamedTuple):
     rejected: Places
     margin: Numbers
 
+    def take(self, chosen: Mask) -> Pairs:
+        """Some of them."""
+        return Pairs(*(column[chosen] for column in self))
+
 
 def worth(facts: pa.Table) -> Numbers:
     """What an answer is worth, 0–1: its quality, moved halfway to what people and judges gave.
 
-    NaN where neither is known.
+    Nothing, if a person rejected it; NaN where neither is known.
     """
     quality, said = numbers(facts["quality"]) / 100, (numbers(facts["reward"]) + 1) / 2
     either: Numbers = np.where(np.isnan(said), quality, said)
     both = ~np.isnan(quality) & ~np.isnan(said)
     either[both] = (quality[both] + said[both]) / 2
+    either[equal(facts["decision"], "reject")] = 0.0
     return either
 
 

@@ -16,7 +16,7 @@ from schemas.datasets import Recipe
 from schemas.events import EXECUTION
 from schemas.rows import Disposition
 
-_REFUSED = (Disposition.REVIEW, Disposition.REJECTED)
+_TRUSTED = ("verified", "internal")
 
 
 def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
@@ -26,15 +26,40 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     fates.drop(equal(facts["decision"], "reject"), "rejected_by_person")
     edited = ~null(facts["label"])
     fates.drop(~edited & (numbers(facts["reward"]) < 0), "negative_feedback")
-    judged = ~edited & ~equal(facts["decision"], "accept")
-    for disposition in _REFUSED:
+    judged = undecided(facts)
+    for disposition in (Disposition.REJECTED, Disposition.REVIEW):
         fates.drop(judged & equal(facts["disposition"], disposition), f"ingest_{disposition}")
     fates.drop(judged & (numbers(facts["quality"]) < recipe.min_quality), "low_quality")
+    fates.drop(judged & unverified(facts, recipe), "unverified_quality")
     fates.drop(judged & (numbers(facts["confidence"]) < recipe.min_confidence), "low_confidence")
     if recipe.require_tools:
         fates.drop(equal(facts["type"], EXECUTION) & equal(facts["defined"], ""), "no_tools")
     fates.drop(equal(facts["state"], "no_answer"), "no_answer")
     fates.drop(stale(facts), "stale_tools")
+
+
+def undecided(facts: pa.Table) -> Mask:
+    """Rows of which no person has said that they are right, by an edit or a decision."""
+    return null(facts["label"]) & ~equal(facts["decision"], "accept")
+
+
+def unverified(facts: pa.Table, recipe: Recipe) -> Mask:
+    """Rows whose outcome nobody states, and of which no calibrated judge speaks better than required.
+
+    Those of trusted sources that nobody judged are taken as they are: a library of right plans has no outcomes.
+    """
+    parts = facts["quality_parts"]
+    unstated = ~null(parts) & ~_numpy(
+        pc.fill_null(pc.match_substring(parts, '"outcome"'), fill_value=False)
+    )
+    quality = numbers(facts["quality"])
+    trusted = equal(facts["trust"], _TRUSTED[0]) | equal(facts["trust"], _TRUSTED[1])
+    return unstated & np.where(np.isnan(quality), ~trusted, quality <= recipe.min_quality)
+
+
+def usable(facts: pa.Table, kept: Mask) -> Mask:
+    """Rows that may be one side of a preference pair: seen by a user, asked and answered."""
+    return kept & equal(facts["state"], "") & ~equal(facts["arm"], "shadow") & ~stale(facts)
 
 
 def weights(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -14,11 +14,21 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from processors.curation.domains.model import DomainModel
+from processors.curation.domains.text import domain_text
 from processors.curation.seal.conversation import Turn, asked, conversation
 from processors.curation.seal.feedback import FeedbackIndex
 from schemas.chat import answer_text
 from schemas.digests import compact_json
 
+COLUMNS = (
+    *("cluster", "topic", "incarnation", "partition", "offset", "tenant", "source", "id", "type"),
+    *("event_time", "disposition", "agent", "adapter_digest", "arm", "session", "user", "run_id"),
+    *("plan_id", "task", "task_type", "domain", "origin", "trust", "difficulty", "success", "valid"),
+    *("steps", "tool_errors", "replans", "tokens", "quality", "quality_parts", "confidence"),
+    *("tools_digest", "prompt_digest", "pii", "content"),
+)
+"""What a survey reads of a row."""
 _SAID = {
     "state": pa.string(),
     "answer": pa.binary(16),
@@ -26,6 +36,7 @@ _SAID = {
     "answer_chars": pa.int32(),
     "information": pa.int32(),
     "turns": pa.int32(),
+    "answers": pa.int32(),
     "calls": pa.int32(),
     "tools": pa.int32(),
     "defined": pa.dictionary(pa.int32(), pa.string()),
@@ -57,20 +68,25 @@ class _Text(NamedTuple):
     answer_chars: int = 0
     information: int = 0
     turns: int = 0
+    answers: int = 0
     calls: int = 0
     tools: int = 0
     defined: str = ""
     called: str = ""
 
 
-def survey(batch: pa.RecordBatch, feedback: FeedbackIndex) -> Survey:
-    """The facts of a batch of runs: rows of the ledger of types execution and plan.
+def survey(
+    batch: pa.RecordBatch, feedback: FeedbackIndex, model: DomainModel | None = None
+) -> Survey:
+    """The facts of a batch of runs: rows of the ledger of types execution and plan, with COLUMNS.
 
-    All columns but `content` are handed on; SAID's come after them.
+    All columns but `content` are handed on; SAID's come after them. Where no domain is declared it is
+    the `model`'s, which may be `unknown`.
     """
     prompts: list[str] = []
     said: list[tuple[Any, ...]] = []
-    for text, *run in _columns(batch, "content", "tenant", "run_id", "source"):
+    domains: list[str | None] = []
+    for text, declared, *run in _columns(batch, "content", "domain", "tenant", "run_id", "source"):
         opinion = feedback.about(*run)
         edit = opinion.edit
         content = json.loads(text) if text else None
@@ -80,7 +96,23 @@ def survey(batch: pa.RecordBatch, feedback: FeedbackIndex) -> Survey:
         label = (edit.row_id, edit.author_role) if edit else (None, None)
         found = _text(content, turns, prompts[-1])
         said.append((*found, *label, opinion.reward, opinion.decision))
+        domains.append(declared or (domain_text(content) if content and model else None))
+    if model is not None:
+        batch = _named(batch, domains, model)
     return Survey(_beside(batch, said), prompts)
+
+
+def _named(
+    batch: pa.RecordBatch, domains: Sequence[str | None], model: DomainModel
+) -> pa.RecordBatch:
+    """With the model's word where no domain is declared: there `domains` has the text, or nothing."""
+    declared = batch["domain"].to_pylist()
+    open_ = [place for place, name in enumerate(declared) if not name and domains[place]]
+    found = model.names(model.predict(str(domains[place]) for place in open_))
+    for place, name in zip(open_, found, strict=True):
+        declared[place] = name
+    place = batch.schema.get_field_index("domain")
+    return batch.set_column(place, "domain", pa.array(declared, pa.string()))
 
 
 def _columns(batch: pa.RecordBatch, *names: str) -> Iterator[tuple[Any, ...]]:
@@ -111,6 +143,7 @@ def _text(content: Mapping[str, Any] | None, turns: list[Turn] | None, prompt: s
         len(answered),
         len(zlib.compress(f"{prompt}\n{answered}".encode(), 1)),
         len(turns),
+        len(answers),
         len(called),
         len(tools),
         names(map(_name, tools)),

@@ -1,0 +1,133 @@
+"""Sealed datasets: a manifest that is written last, and shards that datasets share.
+
+    datasets/<digest>/manifest.json, fates.parquet
+    shards/<sha256>.parquet
+
+A reader trusts only what a manifest names, and checks it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.datasets import Example, GoldenCase, Manifest, Pair, Shard, ShardKind, Split
+from schemas.digests import canonical_json, sha256_hex
+from schemas.errors import Code, Unrecoverable
+from stores.artifacts.objects import ObjectFolder
+from stores.datasets import golden
+from stores.datasets.columns import to_example, to_pair
+from stores.datasets.spill import Draft
+
+MANIFEST = "manifest.json"
+_FATES = "fates.parquet"
+
+
+class DatasetStore:
+    """Sealed datasets and golden sets under one root."""
+
+    def __init__(self, objects: ObjectFolder) -> None:
+        self.objects = objects
+
+    def uri(self, digest: str) -> str:
+        """Where a dataset lies."""
+        return self.objects.uri(f"datasets/{digest}")
+
+    def write_shard(
+        self, draft: Draft, name: str, kind: ShardKind, split: Split, known: Sequence[Shard] = ()
+    ) -> Shard:
+        """Store a shard; one of `known` with the same content is named again, and not written."""
+        content = draft.content
+        for shard in known:
+            same = (shard.content, shard.kind, shard.split) == (content, kind, split)
+            if same and self.objects.exists(shard_key(shard)):
+                return shard.model_copy(update={"name": name})
+        data = _parquet(draft.table)
+        found = Shard(
+            name=name,
+            kind=kind,
+            split=split,
+            rows=draft.table.num_rows,
+            content=content,
+            file=sha256_hex(data),
+        )
+        self.objects.put(shard_key(found), data)
+        return found
+
+    def write(self, manifest: Manifest, fates: pa.Table) -> Manifest:
+        """Write the manifest, whose shards are there, last; writing again changes nothing."""
+        prefix = f"datasets/{manifest.digest}"
+        if self.holds(manifest.digest):
+            return self.manifest(manifest.digest)
+        self.objects.put(f"{prefix}/{_FATES}", _parquet(fates))
+        self.objects.put(f"{prefix}/{MANIFEST}", canonical_json(manifest.model_dump(mode="json")))
+        return manifest
+
+    def holds(self, digest: str) -> bool:
+        """Whether there is such a dataset."""
+        return self.objects.exists(f"datasets/{digest}/{MANIFEST}")
+
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest of a sealed dataset. Raises Unrecoverable(NO_SUCH_DATASET)."""
+        if not self.holds(digest):
+            raise Unrecoverable(Code.NO_SUCH_DATASET, digest)
+        return Manifest.model_validate_json(self.objects.get(f"datasets/{digest}/{MANIFEST}"))
+
+    def fates(self, digest: str) -> pa.Table:
+        """What became of every candidate of the dataset's window."""
+        return pq.read_table(io.BytesIO(self.objects.get(f"datasets/{digest}/{_FATES}")))
+
+    def fetch(self, digest: str, folder: Path) -> Manifest:
+        """Bring a dataset to a local folder, every file checked against the manifest."""
+        manifest = self.manifest(digest)
+        folder.mkdir(parents=True, exist_ok=True)
+        for shard in manifest.shards:
+            (folder / shard.name).write_bytes(self._bytes(shard))
+        (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump(mode="json")))
+        return manifest
+
+    def examples(self, digest: str) -> Iterator[Example]:
+        """The examples of a dataset in canonical order, split by split, a shard at a time."""
+        for shard, table in self._tables(digest, ShardKind.EXAMPLES):
+            for record in table.to_pylist():
+                yield to_example(record, shard.split)
+
+    def pairs(self, digest: str) -> Iterator[Pair]:
+        """The preference pairs of a dataset, split by split, a shard at a time."""
+        for shard, table in self._tables(digest, ShardKind.PAIRS):
+            for record in table.to_pylist():
+                yield to_pair(record, shard.split)
+
+    def write_golden(self, cases: Sequence[GoldenCase]) -> tuple[str, str]:
+        """Freeze a golden set; its digest and where it lies."""
+        return golden.write_golden(self.objects, cases)
+
+    def golden(self, digest: str) -> list[GoldenCase]:
+        """The cases of a golden set, checked against its digest."""
+        return golden.read_golden(self.objects, digest)
+
+    def _tables(self, digest: str, kind: ShardKind) -> Iterator[tuple[Shard, pa.Table]]:
+        for shard in self.manifest(digest).shards:
+            if shard.kind is kind:
+                yield shard, pq.read_table(io.BytesIO(self._bytes(shard)))
+
+    def _bytes(self, shard: Shard) -> bytes:
+        data = self.objects.get(shard_key(shard))
+        if sha256_hex(data) != shard.file:
+            raise Unrecoverable(Code.DATASET_CORRUPT, self.objects.uri(shard_key(shard)))
+        return data
+
+
+def shard_key(shard: Shard) -> str:
+    """The object that a shard lies in."""
+    return f"shards/{shard.file}.parquet"
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
