@@ -52,6 +52,12 @@ class _NoPseudonyms:
         return value
 
 
+class _NoLabels:
+    def of_execution(self, _data: Any, _encode: Encode) -> dict[str, Any]:
+        """Nothing beyond the outcome."""
+        return {}
+
+
 class BareWiring(Wiring):
     """The production wiring, with a curator that redacts and labels nothing; it scores and decides."""
 
@@ -60,6 +66,7 @@ class BareWiring(Wiring):
         batch = super().ingest_batch(*arguments, **named)
         curator: Any = batch._curator  # noqa: SLF001 - there is no such option in production
         curator._redacted, curator._pseudonyms = _as_it_is, _NoPseudonyms()  # noqa: SLF001
+        curator._labels = _NoLabels()  # noqa: SLF001
         setattr(curate, "_prompt_digest", lambda _content, _encode: None)  # noqa: B010
         return batch
 

@@ -20,7 +20,7 @@ _ROWS = 30
 STAGES: Mapping[str, str] = {
     "poll": r"aiokafka/|SocketTransport|asyncio/streams",
     "redact": r"curation/(redact|placeholders|findings|patterns|phones|checksums|expressions|residue)",
-    "label, score": r"curation/(score|dispose|labels?|extract|domains?)|schemas/(digests|exact_json)",
+    "label, score": r"curation/(score|dispose|labels|difficulty|extract|domains?)|schemas/(digests|exact_json)",
     "duplicates": r"curation/duplicates",
     "validate": r"schemas/(chat|events|executions|feedback)|pydantic",
     "parse": r"schemas/(envelope|fastpath|structs|wellformed)|json/decoder",

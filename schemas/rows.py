@@ -24,9 +24,12 @@ class Row(NamedTuple):
 
     `incarnation` counts the topics that were made anew under one name (see `partition_key`).
     `timestamp` is Kafka's in milliseconds UTC. `session`, `user` and `author` are keyed HMACs. `value`
-    is a reward in −1…1 for thumbs and 0…1 for scores. `pii` says what redaction found, as JSON: {kind: {keyed
-    HMAC of a value: times}}, the n-th value of a kind being `<KIND_n>` in `content`. A tuple, since millions of them are held and
-    turned into columns: the garbage collector need not look into them.
+    is a reward in −1…1 for thumbs and 0…1 for scores. `steps`, `tool_errors`, `replans` and `tokens` (four
+    characters each) are what `processors.curation.difficulty` counts. `synthetic` to `correctness` are 0…1,
+    as the event states them; `gates` is JSON, {name: whether it passed}. `pii` says what redaction found, as
+    JSON: {kind: {keyed HMAC of a value: times}}, the n-th value of a kind being `<KIND_n>` in `content`. A
+    tuple, since millions of them are held and turned into columns: the garbage collector need not look into
+    them.
     """
 
     cluster: str
@@ -64,12 +67,22 @@ class Row(NamedTuple):
     origin: str | None = None
     trust: str | None = None
     difficulty: float | None = None
+    steps: float | None = None
+    tool_errors: float | None = None
+    replans: float | None = None
+    tokens: float | None = None
+    synthetic: float | None = None
+    grounding: float | None = None
+    contradiction: float | None = None
+    specificity: float | None = None
+    correctness: float | None = None
 
     status: str | None = None
     success: bool | None = None
     valid: bool | None = None
     quality: float | None = None
     quality_parts: str | None = None
+    gates: str | None = None
     confidence: float | None = None
     duration_ms: float | None = None
     cost_usd: float | None = None

@@ -66,7 +66,7 @@ def score(runs: Sequence[Run]) -> Scored:
     facts = [conversation_facts([Message.model_validate(t) for t in run.turns]) for run in runs]
     columns = {
         name: np.array([fact.get(name, np.nan) for fact in facts], float)
-        for name in ("steps", "errors", "replans", "tokens")
+        for name in ("steps", "tool_errors", "replans", "tokens")
     }
     groups = np.unique([run.domain for run in runs], return_inverse=True)[1]
     tasks = np.unique([run.task for run in runs], return_inverse=True)[1]
@@ -118,7 +118,7 @@ def _text(scored: Scored, hard: Places, judged: Places) -> str:
 
 
 def _method(scored: Scored, hard: Places, judged: Places) -> str:
-    weights = ", ".join(f"{name} {weight:.0%}" for name, weight in WEIGHTS.items())
+    weights = ", ".join(f"{name.replace('_', ' ')} {weight:.0%}" for name, weight in WEIGHTS.items())
     return (
         f"Hardness: {len(hard):,} runs of {len(set(scored.tasks(hard)))} SQL tasks. Failure: "
         f"{len(judged):,} runs of {len(set(scored.tasks(judged)))} tasks of MINT, InterCode, tau-bench and "

@@ -79,7 +79,7 @@ def withheld(runs: Sequence[Run]) -> Withheld:
     facts = [conversation_facts([Message.model_validate(t) for t in run.turns]) for run in runs]
     columns = {
         name: np.array([fact.get(name, np.nan) for fact in facts], float)
-        for name in ("steps", "errors", "replans", "tokens")
+        for name in ("steps", "tool_errors", "replans", "tokens")
     }
     groups = np.unique([run.domain for run in runs], return_inverse=True)[1]
     tasks = np.unique([run.task for run in runs], return_inverse=True)[1]

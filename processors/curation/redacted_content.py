@@ -10,6 +10,7 @@ from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
 from processors.curation.redact import Redactor
 from processors.curation.residue import SecondPass
+from schemas.digests import compact_json
 from schemas.exact_json import content_json
 from schemas.rows import Row
 
@@ -51,6 +52,12 @@ class ContentRedactor:
         if left:
             raise NotRedacted(left)
         return content, text.decode(), self._found(trace, tenant)
+
+    def leaves(self, text: str) -> bool:
+        """Whether a short text holds nothing that either pass would find."""
+        encoded = compact_json(text)
+        trace = self._redactor.trace_of(encoded)
+        return trace is None or (trace.text(text) == text and not self._second_pass.left(encoded))
 
     def _found(self, trace: Trace, tenant: str) -> str | None:
         hide = self._pseudonyms.finding

@@ -11,7 +11,7 @@ from deltalake import DeltaTable, Field
 
 from schemas.rows import Disposition, Row
 
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 PARTITION_COLUMN = "day"
 ORDER = ("cluster", "topic", "incarnation", "partition", "offset")
 """How rows lie in compacted files: readers of one partition leave out the others' row groups."""
@@ -30,6 +30,15 @@ _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(
         (
             "difficulty",
+            "steps",
+            "tool_errors",
+            "replans",
+            "tokens",
+            "synthetic",
+            "grounding",
+            "contradiction",
+            "specificity",
+            "correctness",
             "quality",
             "confidence",
             "duration_ms",

@@ -30,7 +30,7 @@ from tests.processors.real_runs import sample
 from tests.support import call, plan
 
 NAN = float("nan")
-FACTS = ("steps", "errors", "replans", "tokens")
+FACTS = ("steps", "tool_errors", "replans", "tokens")
 counts = st.integers(0, 50).map(float) | st.just(NAN)
 runs = st.lists(st.tuples(counts, counts, counts, counts, st.integers(0, 2), st.integers(0, 5), st.sampled_from([0.0, 1.0, NAN])), min_size=1, max_size=40)  # fmt: skip
 
@@ -145,9 +145,9 @@ def test_facts_count_what_the_event_says() -> None:
         {"role": "assistant", "content": "done"},
     ]
     found = conversation_facts([Message.model_validate(turn) for turn in turns])
-    assert found == {"steps": 2, "errors": 1, "tokens": (4 + 4 + len('{"a": 1}') + 4) / 4}
+    assert found == {"steps": 2, "tool_errors": 1, "tokens": (4 + 4 + len('{"a":1}') + 4) / 4}
     twins = [structs.Message(role=t["role"], content=t["content"], error=t.get("error")) for t in turns]  # fmt: skip
-    assert conversation_facts(twins) == {"steps": 2, "errors": 1, "tokens": 2}
+    assert conversation_facts(twins) == {"steps": 2, "tool_errors": 1, "tokens": 2}
     assert conversation_facts([]) == {}
 
 
@@ -155,6 +155,7 @@ def test_a_plan_s_replans_stay_absent_where_they_are_not_stated() -> None:
     stated = plan_facts(PlanData.model_validate(plan(replans=2)))
     assert (stated["steps"], stated["replans"]) == (2, 2)
     assert "replans" not in plan_facts(PlanData.model_validate(plan()))
+    assert plan_facts(PlanData.model_validate(plan(steps=[], replans=0))) == {"replans": 0}
 
 
 @pytest.mark.data

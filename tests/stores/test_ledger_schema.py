@@ -19,23 +19,36 @@ from stores.ledger.compaction import compact
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.files import data_files
 from stores.ledger.local import LocalPlace
-from stores.ledger.schema import LEDGER_VERSION, TABLE_SCHEMA
+from stores.ledger.schema import FILE_SCHEMA, LEDGER_VERSION, TABLE_SCHEMA
 from stores.ledger.table import VERSION_KEY, open_table
 from tests.ledgers import OTHER, TP, places, rows, whole, writer
 
-_OLD = Path(__file__).parent / "data" / "ledger_9a6207e.tar.gz"
-"""Written by revision 9a6207e: version 1, three commits of two rows of two partitions."""
+_DATA = Path(__file__).parent / "data"
+_OLD = {1: "ledger_9a6207e.tar.gz", 2: "ledger_3c6de79.tar.gz"}
+"""By version, and named by the revision that wrote it: three commits of two rows of two partitions."""
+_SINCE = {1: "incarnation", 2: "tool_errors"}
+"""A column that the version after it has."""
+LABELS = {
+    **{"steps": 2.0, "tool_errors": 1.0, "replans": 3.0, "tokens": 12.25, "synthetic": 0.5},
+    **{"grounding": 0.25, "contradiction": 0.0, "specificity": 0.75, "correctness": 1.0},
+    "gates": '{"valid_answer":true}',
+}
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    with tarfile.open(_OLD) as packed:
-        packed.extractall(tmp_path, filter="data")
-    return tmp_path
+def unpacked(folder: Path, version: int) -> Path:
+    with tarfile.open(_DATA / _OLD[version]) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(params=_OLD, ids=lambda version: f"version-{version}")
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    folder = unpacked(tmp_path, request.param)
+    assert _SINCE[request.param] not in [field.name for field in DeltaTable(folder).schema().fields]
+    return folder
 
 
 def test_an_older_ledger_gets_the_new_columns_and_goes_on(old: Path) -> None:
-    assert "incarnation" not in [field.name for field in DeltaTable(old).schema().fields]
     ledger = writer(old)
     assert ledger.claim([TP, OTHER]) == {TP: 6, OTHER: 6}
     ledger.append([*rows(6, 8), *rows(6, 8, 1)], {TP: 8, OTHER: 8})
@@ -46,6 +59,7 @@ def test_an_older_ledger_gets_the_new_columns_and_goes_on(old: Path) -> None:
     table = DeltaTable(old)
     assert table.metadata().configuration[VERSION_KEY] == str(LEDGER_VERSION)
     assert {f.name for f in table.schema().fields} == set(TABLE_SCHEMA.names)
+    assert {(row.steps, row.gates) for row in found} == {(None, None)}
     back = DeltaLedgerReader(old).recall("c", {TP: 0}).rows({TP: 0}, ["id"])
     names = [name for _, batch in back for name in batch["id"].to_pylist()]
     assert sorted(names) == [f"0-{offset}" for offset in range(8)]
@@ -54,15 +68,32 @@ def test_an_older_ledger_gets_the_new_columns_and_goes_on(old: Path) -> None:
 def test_old_and_new_rows_are_compacted_together_and_counted(old: Path) -> None:
     ledger = writer(old)
     ledger.append(rows(6, 8), {TP: 8})
-    since = list(DeltaLedgerReader(old).additions(-1, ["offset", "incarnation"]))
+    since = list(DeltaLedgerReader(old).additions(-1, ["offset", "tokens"]))
     assert [len(a.rows) for a in since] == [4, 4, 4, 2]
-    assert since[0].rows[0]["incarnation"] is None
+    assert since[0].rows[0]["tokens"] is None
     assert compact(LocalPlace(old), 2, closed="9") == 4
     (file,) = data_files(open_table(old))
     merged = pq.ParquetFile(old / file.name).read(columns=["incarnation", "partition", "offset"])
     keys = list(zip(*(column.to_pylist() for column in merged.columns), strict=True))
     assert keys == sorted(keys)
     assert len(places(old)) == 14
+
+
+def test_labels_stand_beside_rows_from_before_there_were_any(tmp_path: Path) -> None:
+    ledger = writer(unpacked(tmp_path, 2))
+    labelled = [row._replace(**LABELS) for row in rows(6, 8)]
+    ledger.append(labelled, {TP: 8})
+    before = sorted(DeltaLedgerReader(tmp_path).rows(), key=lambda row: (row.partition, row.offset))
+    assert [row for row in before if row.steps is not None] == labelled
+    assert all(row.quality == 70 for row in before if row.offset < 6), "what they had is kept"
+    assert compact(LocalPlace(tmp_path), 2, closed="9") == 4
+    (file,) = data_files(open_table(tmp_path))
+    merged = pq.ParquetFile(tmp_path / file.name).read()
+    kinds = {f.name: f.type for f in merged.schema}
+    assert kinds == {field.name: field.type for field in FILE_SCHEMA}
+    after = sorted(DeltaLedgerReader(tmp_path).rows(), key=lambda row: (row.partition, row.offset))
+    assert after == before
+    assert writer(tmp_path).claim([TP, OTHER]) == {TP: 8, OTHER: 6}
 
 
 def test_starts_at_the_same_time_add_the_columns_once(old: Path) -> None:
