@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from processors.curation.seal.seal import Sealed, seal
+from tests.sealing import Sealed, seal
 from schemas.datasets import Example, Recipe
 from schemas.rows import Row
 from tests.support import NOW, TOOLS, call, row

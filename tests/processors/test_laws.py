@@ -18,7 +18,7 @@ from processors.curation.curate import Curator
 from processors.curation.seal.candidates import select
 from processors.curation.seal.duplicates import drop_duplicates
 from processors.curation.seal.guard import cap_own_output, drop_outliers
-from processors.curation.seal.seal import choose_golden, seal
+from tests.sealing import choose_golden, seal
 from processors.curation.seal.split import split
 from processors.evaluation.graders import exact, tool_call
 from processors.evaluation.stages import ValidationSettings, validate

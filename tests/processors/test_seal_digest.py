@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from processors.curation.seal.seal import seal
+from tests.sealing import seal
 from schemas.datasets import Recipe
 from schemas.rows import Row
 from tests.processors.window import RECIPE, SealedWindow

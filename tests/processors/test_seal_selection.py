@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processors.curation.seal.seal import seal
+from tests.sealing import seal
 from schemas.datasets import Recipe
 from schemas.rows import Disposition
 from tests.processors.small import (

@@ -20,7 +20,7 @@ from typing import Any
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
-from processors.curation.seal.seal import Sealed, choose_golden, seal
+from tests.sealing import Sealed, choose_golden, seal
 from schemas.datasets import GoldenCase, Recipe
 from schemas.events import EXECUTION, FEEDBACK
 from schemas.records import Record, TopicPartition

@@ -14,7 +14,7 @@ from processors.curation.seal.selection import numbers
 from processors.curation.seal.verdicts import outcome
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-_FACTS = {"steps": "steps", "errors": "tool_errors", "replans": "replans", "tokens": "tokens"}
+_FACTS = ("steps", "tool_errors", "replans", "tokens")
 
 
 class Hardness(NamedTuple):
@@ -30,9 +30,7 @@ def hardness(facts: pa.Table, kept: Mask) -> Hardness:
     Rows that are not `kept` have no say in it.
     """
     groups = cells([facts["domain"], facts["task_type"]])[0]
-    known = {
-        name: np.where(kept, numbers(facts[column]), np.nan) for name, column in _FACTS.items()
-    }
+    known = {name: np.where(kept, numbers(facts[name]), np.nan) for name in _FACTS}
     failed = np.where(kept, 1 - outcome(facts), np.nan)
     history = failure_history(groups, codes(facts["task"]) + 1, failed)
     found = difficulty(known, history, groups)
