@@ -195,7 +195,7 @@ def test_the_same_event_in_two_partitions_is_one() -> None:
 def test_at_most_so_many_examples_are_kept_by_a_seeded_choice(window: SealedWindow) -> None:
     recipe = RECIPE.model_copy(update={"max_examples": 500})
     found = seal(window.rows, recipe, window.offsets)
-    assert len(found.examples) == 500
+    assert 450 < len(found.examples) <= 500  # its shares are kept too
     every = {example.row_id for example in window.sealed.examples}
     assert {example.row_id for example in found.examples} < every
     assert found.dropped["over_max_examples"] == len(every) - 500

@@ -6,7 +6,7 @@ Which rows go is decided by a seeded hash of where they lie, so that the choice 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from processors.curation.seal.window import CANONICAL
 from schemas.datasets import Recipe
 
 Ranks: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
+_Limit: TypeAlias = tuple[str, Mask, float | None, int | None]
 
 
 def drawn(facts: pa.Table, seed: int, purpose: str) -> Ranks:
@@ -57,14 +58,22 @@ def generation(facts: pa.Table, kept: Mask, generations: Mapping[str, int]) -> i
 def apply_caps(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     """Leave out what is above the recipe's shares and counts, until no limit is broken any more.
 
-    What one cap takes makes the shares of the others larger: they are applied in turn, again and again.
+    What one cap takes makes the shares of the others larger: they are applied in turn, again and again. The
+    size of the whole comes last, and the shares once more.
     """
     ranks = drawn(facts, recipe.seed, "cap")
-    limits = [("own_output", own(facts), recipe.max_own_share, None)]
+    limits: list[_Limit] = [("own_output", own(facts), recipe.max_own_share, None)]
     for cap in recipe.caps:
         column = np.array(facts[cap.by].to_pylist(), dtype=object)
         for value in [cap.value] if cap.value is not None else _values(facts, cap.by):
             limits.append((f"{cap.by}_cap", column == value, cap.share, cap.count))
+    everyone = np.ones(len(ranks), np.bool_)
+    for most in (None, recipe.max_examples):
+        fates.drop(surplus(everyone, fates.kept, ranks, None, most), "over_max_examples")
+        _settle(limits, ranks, fates)
+
+
+def _settle(limits: Sequence[_Limit], ranks: Ranks, fates: Fates) -> None:
     left = -1
     while left != (left := int(fates.kept.sum())):
         for reason, members, share, count in limits:

@@ -20,7 +20,7 @@ def conversation(
     asked and what was answered. `edit` replaces everything from the first answer on, unless it brings the
     whole conversation itself (its first turn is not an assistant's).
     """
-    turns = _plan(content) if "goal" in content else list(content["messages"])
+    turns = _plan(content) if "goal" in content else list(content.get("messages") or ())
     if edit is not None:
         new = edit.get("messages") or [{"role": "assistant", "content": _text(edit.get("answer"))}]
         asked = turns[: first_answer(turns)] if new[0]["role"] == "assistant" else []
@@ -40,7 +40,7 @@ def _plan(content: Mapping[str, Any]) -> list[Turn]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False)
 
 
 def asked(turns: Sequence[Turn]) -> str:

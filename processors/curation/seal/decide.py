@@ -101,11 +101,6 @@ def decide(window: Window, recipe: Recipe) -> Decision:
     deep = caps.too_derived(facts, window.generations or {}, recipe.max_generation)
     fates.drop(deep, "too_derived")
     scores = _score(judged, window.sketches.signatures, recipe)
-    ranks = caps.drawn(facts, recipe.seed, "cap")
-    everyone = np.ones(len(ranks), np.bool_)
-    fates.drop(
-        caps.surplus(everyone, fates.kept, ranks, None, recipe.max_examples), "over_max_examples"
-    )
     caps.apply_caps(facts, recipe, fates)
     weights = _balanced(judged, recipe)
     pairs = preference_pairs(facts, judged.usable, recipe.min_margin, recipe.max_pairs)
