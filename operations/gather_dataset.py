@@ -57,9 +57,7 @@ def texts(
             yield list(_read(batch.take(pa.array(here)), rows[here].tolist(), feedback))
 
 
-def _read(
-    batch: pa.RecordBatch, rows: Sequence[int], feedback: FeedbackIndex
-) -> Iterator[Text]:
+def _read(batch: pa.RecordBatch, rows: Sequence[int], feedback: FeedbackIndex) -> Iterator[Text]:
     names = ("tenant", "run_id", "source", "content")
     columns = (batch[name].to_pylist() for name in names)
     for row, tenant, run, source, content in zip(rows, *columns, strict=True):
@@ -98,7 +96,9 @@ class _Finder:
 
 def _keys(places: pa.Table) -> tuple[list[str], Array]:
     """The distinct partitions of rows, and which is each row's."""
-    columns = (places[name].to_pylist() for name in ("cluster", "topic", "partition", "incarnation"))
+    columns = (
+        places[name].to_pylist() for name in ("cluster", "topic", "partition", "incarnation")
+    )
     known: dict[tuple[Any, ...], int] = {}
     codes = [known.setdefault(key, len(known)) for key in zip(*columns, strict=True)]
     names = [partition_key(c, t, p, i or 0) for c, t, p, i in known]
@@ -204,7 +204,9 @@ class _Sides:
         for draft in self._spill.shards():
             sides = iter(draft.table.to_pylist())
             margins = self._margins(draft.name)
-            for (better, worse), margin in zip(zip(sides, sides, strict=True), margins, strict=True):
+            for (better, worse), margin in zip(
+                zip(sides, sides, strict=True), margins, strict=True
+            ):
                 found = _pair(better, worse, margin, Split(draft.name.partition("/")[0]))
                 if found is not None:
                     spill.add(draft.name, place, to_columns(found.content()), found.content())

@@ -145,9 +145,7 @@ class SealDataset:
         )
         return digest, cases
 
-    def _first_golden(
-        self, sources: _Sources, window: Window, recipe: Recipe
-    ) -> list[GoldenCase]:
+    def _first_golden(self, sources: _Sources, window: Window, recipe: Recipe) -> list[GoldenCase]:
         if not recipe.golden_size or not window.facts.num_rows:
             return []
         wanted = np.zeros(window.facts.num_rows, np.bool_)

@@ -71,20 +71,16 @@ class Opened:
     said: Said
     window: Window
 
-    def texts(self, facts: pa.Table, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def texts(self, facts: pa.Table, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]):  # type: ignore[no-untyped-def]
         """The texts of the wanted rows."""
         found = runs(self.source, TENANT, MODEL, COLUMNS)
         return texts(found, facts, wanted, self.said.feedback)
 
 
-def opened(
-    source: Held, recipe: Recipe, offsets: Mapping[str, int], folder: Path
-) -> Opened:
+def opened(source: Held, recipe: Recipe, offsets: Mapping[str, int], folder: Path) -> Opened:
     """Survey a window."""
     said = read_feedback(source, TENANT, offsets)
-    return Opened(
-        source, said, survey_window(source, TENANT, MODEL, recipe, offsets, said, folder)
-    )
+    return Opened(source, said, survey_window(source, TENANT, MODEL, recipe, offsets, said, folder))
 
 
 def decided(

@@ -118,7 +118,9 @@ def _text(scored: Scored, hard: Places, judged: Places) -> str:
 
 
 def _method(scored: Scored, hard: Places, judged: Places) -> str:
-    weights = ", ".join(f"{name.replace('_', ' ')} {weight:.0%}" for name, weight in WEIGHTS.items())
+    weights = ", ".join(
+        f"{name.replace('_', ' ')} {weight:.0%}" for name, weight in WEIGHTS.items()
+    )
     return (
         f"Hardness: {len(hard):,} runs of {len(set(scored.tasks(hard)))} SQL tasks. Failure: "
         f"{len(judged):,} runs of {len(set(scored.tasks(judged)))} tasks of MINT, InterCode, tau-bench and "

@@ -55,9 +55,12 @@ class Labels:
 
     def _gates(self, passed: Mapping[str, bool]) -> str:
         """Compact JSON, {name: whether it passed}. Names are free text: those too long, or that
-        redaction would change, are left out."""
+        redaction would change, are left out.
+        """
         known = [(self._key(name), ok) for name, ok in passed.items() if len(name) <= _LONGEST_NAME]
-        return "{" + ",".join([f"{key}:{'true' if ok else 'false'}" for key, ok in known if key]) + "}"
+        return (
+            "{" + ",".join([f"{key}:{'true' if ok else 'false'}" for key, ok in known if key]) + "}"
+        )
 
     def _json_key(self, name: str) -> str:
         return compact_json(name).decode() if self._leaves(name) else ""

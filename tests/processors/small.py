@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from tests.sealing import Sealed, seal
 from schemas.datasets import Example, Recipe
 from schemas.rows import Row
+from tests.sealing import Sealed, seal
 from tests.support import NOW, TOOLS, call, row
 
 FEEDBACK = "feedback.received"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from processors.curation.seal.duplicates import conversation_prompt
-from tests.sealing import choose_golden, seal
 from schemas.datasets import GoldenCase, Recipe
 from schemas.rows import Row
 from tests.processors.small import OFFSETS, answer, edited, names, prompt, run, similarity, user
 from tests.processors.window import RECIPE, SealedWindow
+from tests.sealing import choose_golden, seal
 from tests.support import call
 
 

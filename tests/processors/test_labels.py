@@ -163,7 +163,9 @@ def test_a_row_that_fails_closed_holds_no_gates(monkeypatch: pytest.MonkeyPatch)
 
 text = st.sampled_from(["", "0.5", "1", "true", "maybe", "é", 'a"b\\c\n', "ann@x.org", "\0"])
 held_labels = st.dictionaries(st.sampled_from([*SHARES, "x"]), text)
-held_gates = st.lists(st.tuples(st.sampled_from([*SHARES, "é\n", 'q"', "ann@x.org"]), st.booleans()))
+held_gates = st.lists(
+    st.tuples(st.sampled_from([*SHARES, "é\n", 'q"', "ann@x.org"]), st.booleans())
+)
 
 
 @given(held_labels, held_gates, st.floats(0, 1), st.integers(0, len(TURNS)))

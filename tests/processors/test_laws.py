@@ -18,7 +18,6 @@ from processors.curation.curate import Curator
 from processors.curation.seal.candidates import select
 from processors.curation.seal.duplicates import drop_duplicates
 from processors.curation.seal.guard import cap_own_output, drop_outliers
-from tests.sealing import choose_golden, seal
 from processors.curation.seal.split import split
 from processors.evaluation.graders import exact, tool_call
 from processors.evaluation.stages import ValidationSettings, validate
@@ -27,6 +26,7 @@ from schemas.envelope import decode
 from tests.processors.small import OFFSETS, answer, decided, edited, forget, run, said
 from tests.processors.window import POLICY
 from tests.schemas.mutators import SHAPES
+from tests.sealing import choose_golden, seal
 from tests.support import call, record
 
 ROOT = Path(__file__).resolve().parents[2]

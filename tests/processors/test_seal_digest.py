@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.sealing import seal
 from schemas.datasets import Recipe
 from schemas.rows import Row
 from tests.processors.window import RECIPE, SealedWindow
+from tests.sealing import seal
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTIONS = [f"execution.completed:{partition}" for partition in range(3)]
@@ -66,7 +66,8 @@ def test_the_window_holds_what_a_seal_has_to_deal_with(window: SealedWindow) -> 
     }
     assert min(window.sealed.dropped.values()) >= 10
     assert any(example.label_row for example in window.sealed.examples)
-    assert len({example.weight for example in window.sealed.examples}) == 3
+    assert len({example.weight for example in window.sealed.examples}) > 3
+    assert len(window.sealed.pairs) >= 100
 
 
 def place(row: Row) -> str:

@@ -20,11 +20,11 @@ from typing import Any
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
 from processors.curation.policy import CurationPolicy
-from tests.sealing import Sealed, choose_golden, seal
 from schemas.datasets import GoldenCase, Recipe
 from schemas.events import EXECUTION, FEEDBACK
 from schemas.records import Record, TopicPartition
 from schemas.rows import Row
+from tests.sealing import Sealed, choose_golden, seal
 from tests.support import NOW, TOOLS, call, edit, erasure, event, execution, record, thumb
 
 PLAIN, FAMILIES, CHAINS, OUTLIERS = 2_900, 250, 40, 40

@@ -29,8 +29,15 @@ _OLD = {1: "ledger_9a6207e.tar.gz", 2: "ledger_3c6de79.tar.gz"}
 _SINCE = {1: "incarnation", 2: "tool_errors"}
 """A column that the version after it has."""
 LABELS = {
-    **{"steps": 2.0, "tool_errors": 1.0, "replans": 3.0, "tokens": 12.25, "synthetic": 0.5},
-    **{"grounding": 0.25, "contradiction": 0.0, "specificity": 0.75, "correctness": 1.0},
+    "steps": 2.0,
+    "tool_errors": 1.0,
+    "replans": 3.0,
+    "tokens": 12.25,
+    "synthetic": 0.5,
+    "grounding": 0.25,
+    "contradiction": 0.0,
+    "specificity": 0.75,
+    "correctness": 1.0,
     "gates": '{"valid_answer":true}',
 }
 

@@ -6,7 +6,7 @@ Which rows go is decided by a seeded hash of where they lie, so that the choice 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -62,15 +62,18 @@ def apply_caps(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     size of the whole comes last, and the shares once more.
     """
     ranks = drawn(facts, recipe.seed, "cap")
-    limits: list[_Limit] = [("own_output", own(facts), recipe.max_own_share, None)]
-    for cap in recipe.caps:
-        column = np.array(facts[cap.by].to_pylist(), dtype=object)
-        for value in [cap.value] if cap.value is not None else _values(facts, cap.by):
-            limits.append((f"{cap.by}_cap", column == value, cap.share, cap.count))
+    limits = [("own_output", own(facts), recipe.max_own_share, None), *_limits(facts, recipe)]
     everyone = np.ones(len(ranks), np.bool_)
     for most in (None, recipe.max_examples):
         fates.drop(surplus(everyone, fates.kept, ranks, None, most), "over_max_examples")
         _settle(limits, ranks, fates)
+
+
+def _limits(facts: pa.Table, recipe: Recipe) -> Iterator[_Limit]:
+    for cap in recipe.caps:
+        column = np.array(facts[cap.by].to_pylist(), dtype=object)
+        for value in [cap.value] if cap.value is not None else _values(facts, cap.by):
+            yield f"{cap.by}_cap", column == value, cap.share, cap.count
 
 
 def _settle(limits: Sequence[_Limit], ranks: Ranks, fates: Fates) -> None:

@@ -54,9 +54,7 @@ class FeedbackIndex:
         given = [row for row in rows if row.value is not None]
         rewards = [_signed(row) for row in given if row.author_role != _JUDGE]
         words = [
-            (row.author or "", (_signed(row) + 1) / 2)
-            for row in given
-            if row.author_role == _JUDGE
+            (row.author or "", (_signed(row) + 1) / 2) for row in given if row.author_role == _JUDGE
         ]
         return Feedback(
             edit=max(edits, key=lambda row: (_ROLES.index(row.author_role or "user"), _when(row)))

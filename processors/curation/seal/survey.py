@@ -24,7 +24,17 @@ from schemas.digests import compact_json
 COLUMNS = (
     *("cluster", "topic", "incarnation", "partition", "offset", "tenant", "source", "id", "type"),
     *("event_time", "disposition", "agent", "adapter_digest", "arm", "session", "user", "run_id"),
-    *("plan_id", "task", "task_type", "domain", "origin", "trust", "difficulty", "success", "valid"),
+    *(
+        "plan_id",
+        "task",
+        "task_type",
+        "domain",
+        "origin",
+        "trust",
+        "difficulty",
+        "success",
+        "valid",
+    ),
     *("steps", "tool_errors", "replans", "tokens", "quality", "quality_parts", "confidence"),
     *("tools_digest", "prompt_digest", "pii", "content"),
 )
