@@ -27,7 +27,7 @@ class Pairs(NamedTuple):
 
     def take(self, chosen: Mask) -> Pairs:
         """Some of them."""
-        return Pairs(*(column[chosen] for column in self))
+        return Pairs(self.chosen[chosen], self.rejected[chosen], self.margin[chosen])
 
 
 def worth(facts: pa.Table) -> Numbers:

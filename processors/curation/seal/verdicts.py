@@ -19,12 +19,12 @@ _PARTS = ("outcome", "gates", "health")
 
 
 class _Words(NamedTuple):
-    """One entry a word: of which row, by which judge (numbered from 0), what (0–1)."""
+    """One entry a word: of which row, by which of the `known` judges (numbered from 0), what (0–1)."""
 
     rows: np.ndarray[Any, np.dtype[np.int64]]
     judges: np.ndarray[Any, np.dtype[np.int64]]
     words: Floats
-    count: int
+    known: int
 
 
 def outcome(facts: pa.Table) -> Floats:
@@ -44,7 +44,7 @@ def judged_quality(facts: pa.Table, feedback: FeedbackIndex, difficulty: Floats)
     said = _said(facts, feedback)
     if not len(said.rows):
         return quality
-    record = calibrate(said.judges, said.words, outcome(facts)[said.rows], said.count)
+    record = calibrate(said.judges, said.words, outcome(facts)[said.rows], said.known)
     rows, places = np.unique(said.rows, return_inverse=True)
     verdicts = judged(places, said.judges, said.words, record, len(rows))
     quality[rows] = _joined(facts, rows, 1 - difficulty[rows], verdicts)
