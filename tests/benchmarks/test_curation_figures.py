@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.curation.figures import Places, auc, interval, spearman

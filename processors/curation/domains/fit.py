@@ -64,7 +64,7 @@ def fit(
 
 def _matrix(texts: Sequence[str]) -> Any:
     """Which text has which gram: a sparse (texts, BUCKETS) matrix of ones."""
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped] # noqa: PLC0415 - heavy
+    from scipy.sparse import csr_matrix  # noqa: PLC0415 - heavy
 
     buckets, starts = grams(texts)
     return csr_matrix((np.ones(len(buckets)), buckets, starts), shape=(len(texts), BUCKETS))
