@@ -116,23 +116,22 @@ def gather(
     """Write the shards of a decided window; those that are `known` are not written again."""
     kept = Spill(_made(folder / "examples"), SCHEMAS[ShardKind.EXAMPLES])
     sides = _Sides(decision, _made(folder / "sides"))
-    places = decision.facts.select(PLACE)
+    blocks = _blocks(decision.facts)
+    digests: list[bytes] = []
     for batch in read:
-        rows = pa.array([text.row for text in batch])
-        facts, where = outcome.take(rows).to_pylist(), places.take(rows).to_pylist()
-        for text, fact, place in zip(batch, facts, where, strict=True):
+        facts = outcome.take(pa.array([text.row for text in batch])).to_pylist()
+        for text, fact in zip(batch, facts, strict=True):
             if decision.parts[text.row] != NO_PART:
                 content = example(fact, text.content, text.edit).content()
-                kept.add(_shard(fact["split"], place), text.row, to_columns(content), content)
+                columns = to_columns(content, ShardKind.EXAMPLES)
+                kept.add(f"{blocks[text.row]:08d}", text.row, columns)
+                digests.append(bytes.fromhex(digest_of(content)))
             sides.add(text, fact)
-    examples = _Written(store, ShardKind.EXAMPLES, known)
-    pairs = _Written(store, ShardKind.PAIRS, known)
-    for draft in kept.shards():
-        examples.add(draft)
-    for draft in sides.pairs(_made(folder / "pairs")):
-        pairs.add(draft)
-    shards = (*examples.shards, *pairs.shards)
-    return Gathered(shards, content_digest(examples.digests), content_digest(pairs.digests))
+    shards = _written(kept.shards(), ShardKind.EXAMPLES, store, known)
+    paired = list[bytes]()
+    pairs = sides.pairs(_made(folder / "pairs"), paired)
+    shards += _written(pairs, ShardKind.PAIRS, store, known)
+    return Gathered(tuple(shards), content_digest(digests), content_digest(paired))
 
 
 def _made(folder: Path) -> Path:
@@ -140,31 +139,24 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _shard(split: str, place: Mapping[str, Any]) -> str:
-    """A name that sorts in canonical order within its split."""
-    incarnation, partition, offset = (
-        place[name] or 0 for name in ("incarnation", "partition", "offset")
-    )
-    number = f"{incarnation:08d}/{partition:08d}/{offset // BLOCK:012d}"
-    return f"{split}/{place['cluster']}/{place['topic']}/{number}"
+def _blocks(facts: pa.Table) -> Array:
+    """The shard of each row, numbered in canonical order: a partition's offsets, BLOCK by BLOCK."""
+    codes = _keys(facts)[1]
+    number = facts["offset"].to_numpy() // BLOCK
+    changed = (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])
+    return np.cumsum(np.append(np.zeros(min(len(codes), 1), np.int64), changed))
 
 
-class _Written:
-    """Shards of one kind as they are written."""
-
-    def __init__(self, store: DatasetStore, kind: ShardKind, known: Sequence[Shard]) -> None:
-        self._store, self._kind, self._known = store, kind, known
-        self.shards: list[Shard] = []
-        self.digests: list[bytes] = []
-
-    def add(self, draft: Draft) -> None:
-        """Write one; its name counts the shards of its split."""
-        split = Split(draft.name.partition("/")[0])
-        number = sum(shard.split is split for shard in self.shards)
-        prefix = "" if self._kind is ShardKind.EXAMPLES else f"{self._kind}-"
-        name = f"{prefix}{split}-{number:05d}.parquet"
-        self.shards.append(self._store.write_shard(draft, name, self._kind, split, self._known))
-        self.digests += draft.digests
+def _written(
+    drafts: Iterator[Draft], kind: ShardKind, store: DatasetStore, known: Sequence[Shard]
+) -> list[Shard]:
+    """Shards of one kind; those of pairs say their split in the draft's name."""
+    found: list[Shard] = []
+    for number, draft in enumerate(drafts):
+        split = Split(draft.name.partition("/")[0]) if kind is ShardKind.PAIRS else None
+        name = "-".join([str(kind), *([str(split)] if split else []), f"{number:05d}.parquet"])
+        found.append(store.write_shard(draft, name, kind, split, known))
+    return found
 
 
 class _Sides:
@@ -195,10 +187,13 @@ class _Sides:
                 "edit": None if worse else text.edit,
             }
             part = PARTS[self._decision.pair_parts[pair]]
-            self._spill.add(f"{part}/{pair // _PAIRS:08d}", place, row, {})
+            self._spill.add(f"{part}/{pair // _PAIRS:08d}", place, row)
 
-    def pairs(self, folder: Path) -> Iterator[Draft]:
-        """The pairs, shard by shard. One whose answers turn out alike, or not asked the same, is none."""
+    def pairs(self, folder: Path, digests: list[bytes]) -> Iterator[Draft]:
+        """The pairs, shard by shard; their contents' digests are added to `digests`.
+
+        One whose answers turn out alike, or not asked the same, is none.
+        """
         spill = Spill(folder, SCHEMAS[ShardKind.PAIRS])
         place = 0
         for draft in self._spill.shards():
@@ -209,7 +204,9 @@ class _Sides:
             ):
                 found = _pair(better, worse, margin, Split(draft.name.partition("/")[0]))
                 if found is not None:
-                    spill.add(draft.name, place, to_columns(found.content()), found.content())
+                    content = found.content()
+                    spill.add(draft.name, place, to_columns(content, ShardKind.PAIRS))
+                    digests.append(bytes.fromhex(digest_of(content)))
                     place += 1
         yield from spill.shards()
 
@@ -250,8 +247,3 @@ def golden_cases(read: Iterator[list[Text]], outcome: pa.Table) -> list[GoldenCa
     found = sorted(text for batch in read for text in batch)
     facts = outcome.take(pa.array([text.row for text in found], pa.int64())).to_pylist()
     return [golden_case(f, text.content, text.edit) for f, text in zip(facts, found, strict=True)]
-
-
-def digests_of(contents: Iterator[Mapping[str, Any]]) -> str:
-    """The digest over a set of contents, as it stands in a dataset's identity."""
-    return content_digest([bytes.fromhex(digest_of(content)) for content in contents])

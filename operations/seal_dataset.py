@@ -20,15 +20,16 @@ from processors.curation.domains.model import DomainModel
 from processors.curation.seal.decide import NO_PART, Decision, Window, decide
 from processors.curation.seal.golden import choose_golden
 from processors.curation.seal.identity import dataset_digest
-from processors.curation.seal.outcome import FATES, outcome
+from processors.curation.seal.outcome import FATES, PARTS, outcome
 from processors.curation.seal.refusal import refusal
 from processors.curation.seal.reserve import row_ids
-from schemas.datasets import GoldenCase, Manifest, Recipe, Shard, ShardKind, Split
+from schemas.datasets import GoldenCase, Manifest, Recipe, Shard, Split
 from schemas.digests import digest_of
 from schemas.errors import Unrecoverable
 from schemas.telemetry import Meter, Metric
 from stores.control import registry
 from stores.control.database import Database
+from stores.datasets.columns import INDEX
 from stores.datasets.store import DatasetStore
 from stores.ledger.place import Place
 from stores.ledger.port import Batches
@@ -86,8 +87,9 @@ class SealDataset:
             table = outcome(decision)
             last = self._last(tenant, model)
             gathered = self._gather(sources, decision, table, Path(spill), last)
-        manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
-        manifest = self._store.write(manifest, table.select(FATES))
+        manifest = _manifest(sources, recipe, offsets, decision, gathered, golden, last)
+        index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
+        manifest = self._store.write(manifest, index, table.select(FATES))
         self._register(manifest, now, job_id)
         return manifest
 
@@ -200,7 +202,6 @@ def _manifest(
     recipe: Recipe,
     offsets: Mapping[str, int],
     decision: Decision,
-    table: pa.Table,
     gathered: Gathered,
     golden: str | None,
     last: Manifest | None,
@@ -213,8 +214,11 @@ def _manifest(
         model=sources.model,
         recipe=recipe,
         offsets=dict(offsets),
-        counts=_counts(gathered.shards, ShardKind.EXAMPLES),
-        pairs=_counts(gathered.shards, ShardKind.PAIRS),
+        counts=_counts(decision),
+        pairs={
+            str(part): sum(shard.rows for shard in gathered.shards if shard.split is part)
+            for part in Split
+        },
         dropped=decision.fates.counts(),
         statistics={},
         golden=golden,
@@ -226,11 +230,8 @@ def _manifest(
     )
 
 
-def _counts(shards: Sequence[Shard], kind: ShardKind) -> dict[str, int]:
-    return {
-        str(part): sum(s.rows for s in shards if s.kind is kind and s.split is part)
-        for part in Split
-    }
+def _counts(decision: Decision) -> dict[str, int]:
+    return {str(part): int(n) for part, n in zip(PARTS, decision.split.sizes, strict=True)}
 
 
 def next_version(last: Manifest | None, recipe: Recipe, offsets: Mapping[str, int]) -> str:

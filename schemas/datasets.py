@@ -184,14 +184,17 @@ class ShardKind(StrEnum):
 class Shard(BaseModel):
     """One Parquet file of a dataset. Datasets that hold the same shard share the file.
 
-    Its object is `shards/<file>.parquet`; in a fetched folder it is called `name`.
+    Its object is `shards/<file>.parquet`; in a fetched folder it is called `name`. A shard of examples holds
+    what their events say; what was decided of them (split, weight, scores) is the dataset's own, in
+    `index.parquet`, line by line in the same order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
     kind: ShardKind
-    split: Split
+    split: Split | None
+    """Of a shard of pairs."""
     rows: int
     content: str
     """Digest over the digests of what it holds, whatever library wrote it."""
@@ -228,6 +231,9 @@ class Manifest(BaseModel):
     generation: int = 0
     """How many generations of own output its examples stand on; 0: people and base models alone."""
     shards: tuple[Shard, ...]
+    """In canonical order: the lines of `index.parquet` are theirs, one after the other."""
+    files: dict[str, str] = {}
+    """SHA-256 of the dataset's own files, by name."""
     libraries: dict[str, str]
     """Versions under which the files are byte-identical."""
     parent: str | None = None

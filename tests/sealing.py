@@ -23,6 +23,7 @@ from schemas.datasets import Example, GoldenCase, Manifest, Pair, Recipe, Split
 from schemas.digests import digest_of
 from schemas.rows import Row
 from stores.artifacts.objects import ObjectFolder
+from stores.datasets.columns import INDEX
 from stores.datasets.store import DatasetStore
 from stores.ledger.schema import to_table
 
@@ -133,7 +134,9 @@ def seal(
             shards=gathered.shards,
             libraries={},
         )
-        store.write(manifest, outcome(decision))
+        table = outcome(decision)
+        index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
+        store.write(manifest, index, table)
         return Sealed(
             tuple(store.examples(digest)),
             tuple(store.pairs(digest)),

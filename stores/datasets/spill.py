@@ -50,11 +50,9 @@ class Spill:
         self._files: dict[str, list[Path]] = defaultdict(list)
         self._held = self._written = 0
 
-    def add(
-        self, shard: str, place: int, row: Mapping[str, Any], content: Mapping[str, Any]
-    ) -> None:
-        """Take a row: its place in the shard's order, its columns, and what its digest covers."""
-        digest = bytes.fromhex(digest_of(content))
+    def add(self, shard: str, place: int, row: Mapping[str, Any]) -> None:
+        """Take a row: its place in the shard's order, and its columns."""
+        digest = bytes.fromhex(digest_of(row))
         self._waiting[shard].append({**row, _PLACE: place, _DIGEST: digest})
         self._held += 1
         if len(self._waiting[shard]) >= _BATCH:

@@ -1,6 +1,6 @@
 """Sealed datasets: a manifest that is written last, and shards that datasets share.
 
-    datasets/<digest>/manifest.json, fates.parquet
+    datasets/<digest>/manifest.json, index.parquet, fates.parquet
     shards/<sha256>.parquet
 
 A reader trusts only what a manifest names, and checks it.
@@ -24,7 +24,7 @@ from stores.datasets.columns import to_example, to_pair
 from stores.datasets.spill import Draft
 
 MANIFEST = "manifest.json"
-_FATES = "fates.parquet"
+INDEX, FATES = "index.parquet", "fates.parquet"
 
 
 class DatasetStore:
@@ -38,7 +38,12 @@ class DatasetStore:
         return self.objects.uri(f"datasets/{digest}")
 
     def write_shard(
-        self, draft: Draft, name: str, kind: ShardKind, split: Split, known: Sequence[Shard] = ()
+        self,
+        draft: Draft,
+        name: str,
+        kind: ShardKind,
+        split: Split | None = None,
+        known: Sequence[Shard] = (),
     ) -> Shard:
         """Store a shard; one of `known` with the same content is named again, and not written."""
         content = draft.content
@@ -58,14 +63,22 @@ class DatasetStore:
         self.objects.put(shard_key(found), data)
         return found
 
-    def write(self, manifest: Manifest, fates: pa.Table) -> Manifest:
-        """Write the manifest, whose shards are there, last; writing again changes nothing."""
+    def write(self, manifest: Manifest, index: pa.Table, fates: pa.Table) -> Manifest:
+        """Write the dataset's own files, then the manifest; writing again changes nothing.
+
+        `index` has a line for each example, in the order of the shards, which are there.
+        """
         prefix = f"datasets/{manifest.digest}"
         if self.holds(manifest.digest):
             return self.manifest(manifest.digest)
-        self.objects.put(f"{prefix}/{_FATES}", _parquet(fates))
-        self.objects.put(f"{prefix}/{MANIFEST}", canonical_json(manifest.model_dump(mode="json")))
-        return manifest
+        files = {}
+        for name, table in ((INDEX, index), (FATES, fates)):
+            data = _parquet(table)
+            self.objects.put(f"{prefix}/{name}", data)
+            files[name] = sha256_hex(data)
+        complete = manifest.model_copy(update={"files": files})
+        self.objects.put(f"{prefix}/{MANIFEST}", canonical_json(complete.model_dump(mode="json")))
+        return complete
 
     def holds(self, digest: str) -> bool:
         """Whether there is such a dataset."""
@@ -79,7 +92,7 @@ class DatasetStore:
 
     def fates(self, digest: str) -> pa.Table:
         """What became of every candidate of the dataset's window."""
-        return pq.read_table(io.BytesIO(self.objects.get(f"datasets/{digest}/{_FATES}")))
+        return _table(self._own(self.manifest(digest), FATES))
 
     def fetch(self, digest: str, folder: Path) -> Manifest:
         """Bring a dataset to a local folder, every file checked against the manifest."""
@@ -87,20 +100,29 @@ class DatasetStore:
         folder.mkdir(parents=True, exist_ok=True)
         for shard in manifest.shards:
             (folder / shard.name).write_bytes(self._bytes(shard))
+        for name in manifest.files:
+            (folder / name).write_bytes(self._own(manifest, name))
         (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump(mode="json")))
         return manifest
 
     def examples(self, digest: str) -> Iterator[Example]:
-        """The examples of a dataset in canonical order, split by split, a shard at a time."""
-        for shard, table in self._tables(digest, ShardKind.EXAMPLES):
-            for record in table.to_pylist():
-                yield to_example(record, shard.split)
+        """The examples of a dataset in canonical order, a shard at a time."""
+        manifest = self.manifest(digest)
+        index = _table(self._own(manifest, INDEX))
+        begin = 0
+        for shard in manifest.shards:
+            if shard.kind is ShardKind.EXAMPLES:
+                records = _table(self._bytes(shard)).to_pylist()
+                decided = index.slice(begin, len(records)).to_pylist()
+                begin += len(records)
+                yield from map(to_example, records, decided)
 
     def pairs(self, digest: str) -> Iterator[Pair]:
         """The preference pairs of a dataset, split by split, a shard at a time."""
-        for shard, table in self._tables(digest, ShardKind.PAIRS):
-            for record in table.to_pylist():
-                yield to_pair(record, shard.split)
+        for shard in self.manifest(digest).shards:
+            if shard.kind is ShardKind.PAIRS and shard.split is not None:
+                for record in _table(self._bytes(shard)).to_pylist():
+                    yield to_pair(record, shard.split)
 
     def write_golden(self, cases: Sequence[GoldenCase]) -> tuple[str, str]:
         """Freeze a golden set; its digest and where it lies."""
@@ -110,10 +132,12 @@ class DatasetStore:
         """The cases of a golden set, checked against its digest."""
         return golden.read_golden(self.objects, digest)
 
-    def _tables(self, digest: str, kind: ShardKind) -> Iterator[tuple[Shard, pa.Table]]:
-        for shard in self.manifest(digest).shards:
-            if shard.kind is kind:
-                yield shard, pq.read_table(io.BytesIO(self._bytes(shard)))
+    def _own(self, manifest: Manifest, name: str) -> bytes:
+        key = f"datasets/{manifest.digest}/{name}"
+        data = self.objects.get(key)
+        if sha256_hex(data) != manifest.files.get(name):
+            raise Unrecoverable(Code.DATASET_CORRUPT, self.objects.uri(key))
+        return data
 
     def _bytes(self, shard: Shard) -> bytes:
         data = self.objects.get(shard_key(shard))
@@ -131,3 +155,7 @@ def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _table(data: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(data))
