@@ -27,6 +27,7 @@ from stores.ledger.delta import DeltaLedgerReader
 from stores.ledger.hold import alone
 from stores.ledger.replace import Replacement
 from stores.ledger.scan import Scan, any_retired, partition_rows, where
+from stores.ledger.schema import LEDGER_VERSION
 
 _COMMIT_ROWS = 5_000
 Step = Callable[[str], None]
@@ -61,7 +62,7 @@ class RebuildLedger:
         self._published = DeadLetterIndex()
         self._reached: dict[TopicPartition, int] = {}
         self._recount = recount
-        self._replacement = Replacement(ledger, f"{cluster} {kind}")
+        self._replacement = Replacement(ledger, f"{cluster} {LEDGER_VERSION} {kind}")
         self._version: int | None = None
 
     async def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.support import row
 TOPIC = "execution.completed"
 TP, OTHER = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 DAY = date(2026, 3, 1)
+_DATA = Path(__file__).parent / "stores" / "data"
+OLD = {1: "ledger_9a6207e.tar.gz", 2: "ledger_3c6de79.tar.gz"}
+"""By version, and named by the revision that wrote it: three commits of two rows of two partitions."""
 
 
 def rows(start: int, end: int, partition: int = 0) -> list[Row]:
@@ -49,3 +53,10 @@ def places(where: Path | Place) -> Counter[tuple[int, int]]:
 def whole(where: Path | Place, ends: int) -> bool:
     """Whether both partitions have each row below an offset once, and no other."""
     return places(where) == Counter({(p, o): 1 for p in (0, 1) for o in range(ends)})
+
+
+def unpacked(folder: Path, version: int) -> Path:
+    """A ledger of an older version, in `folder`."""
+    with tarfile.open(_DATA / OLD[version]) as packed:
+        packed.extractall(folder, filter="data")
+    return folder

@@ -54,13 +54,13 @@ class Labels:
         return plan_facts(data) | _stated(data)
 
     def _gates(self, passed: Mapping[str, bool]) -> str:
-        """Compact JSON, {name: whether it passed}. Names are free text: those too long, or that
-        redaction would change, are left out.
-        """
-        known = [(self._key(name), ok) for name, ok in passed.items() if len(name) <= _LONGEST_NAME]
-        return (
-            "{" + ",".join([f"{key}:{'true' if ok else 'false'}" for key, ok in known if key]) + "}"
-        )
+        """Compact JSON, {name: whether it passed}, of names that are short and that redaction leaves."""
+        held = [
+            f"{key}:{'true' if ok else 'false'}"
+            for name, ok in passed.items()
+            if len(name) <= _LONGEST_NAME and (key := self._key(name))
+        ]
+        return "{" + ",".join(held) + "}"
 
     def _json_key(self, name: str) -> str:
         return compact_json(name).decode() if self._leaves(name) else ""

@@ -54,7 +54,7 @@ def shares(row: Row) -> dict[str, float]:
 def gates_of(*gates: tuple[str, bool], curator: Curator = CURATOR) -> dict[str, bool] | None:
     held = [{"name": name, "passed": passed, "detail": "x"} for name, passed in gates]
     row = row_of(execution(outcome={"status": "success", "gates": held}), curator=curator)
-    found: dict[str, bool] | None = row.gates and json.loads(row.gates)
+    found: dict[str, bool] | None = json.loads(row.gates) if row.gates else None
     return found
 
 

@@ -17,7 +17,8 @@ from schemas.rows import Row
 from stores.ledger import durable, log
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.local import LocalPlace
-from stores.ledger.table import open_table
+from stores.ledger.schema import LEDGER_VERSION
+from stores.ledger.table import VERSION_KEY, open_table
 from tests.support import row
 
 TP = TopicPartition("execution.completed", 0)
@@ -144,9 +145,8 @@ def test_a_damaged_last_log_entry_is_set_aside(tmp_path: Path, damage: str) -> N
 def test_a_ledger_of_a_newer_lorikeet_is_refused(tmp_path: Path) -> None:
     writer(tmp_path)
     entry = durable.entry(tmp_path, 0)
-    entry.write_text(
-        entry.read_text().replace('"lorikeet.ledgerVersion":"2"', '"lorikeet.ledgerVersion":"9"')
-    )
+    ours, newer = (f'"{VERSION_KEY}":"{n}"' for n in (LEDGER_VERSION, LEDGER_VERSION + 1))
+    entry.write_text(entry.read_text().replace(ours, newer))
     with pytest.raises(Unrecoverable) as caught:
         open_table(tmp_path)
     assert caught.value.code is Code.LEDGER_NEWER

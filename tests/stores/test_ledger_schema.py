@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tarfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,14 +21,11 @@ from stores.ledger.files import data_files
 from stores.ledger.local import LocalPlace
 from stores.ledger.schema import FILE_SCHEMA, LEDGER_VERSION, TABLE_SCHEMA
 from stores.ledger.table import VERSION_KEY, open_table
-from tests.ledgers import OTHER, TP, places, rows, whole, writer
+from tests.ledgers import OLD, OTHER, TP, places, rows, unpacked, whole, writer
 
-_DATA = Path(__file__).parent / "data"
-_OLD = {1: "ledger_9a6207e.tar.gz", 2: "ledger_3c6de79.tar.gz"}
-"""By version, and named by the revision that wrote it: three commits of two rows of two partitions."""
 _SINCE = {1: "incarnation", 2: "tool_errors"}
 """A column that the version after it has."""
-LABELS = {
+LABELS: dict[str, Any] = {
     "steps": 2.0,
     "tool_errors": 1.0,
     "replans": 3.0,
@@ -42,13 +39,7 @@ LABELS = {
 }
 
 
-def unpacked(folder: Path, version: int) -> Path:
-    with tarfile.open(_DATA / _OLD[version]) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
-
-
-@pytest.fixture(params=_OLD, ids=lambda version: f"version-{version}")
+@pytest.fixture(params=OLD, ids=lambda version: f"version-{version}")
 def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     folder = unpacked(tmp_path, request.param)
     assert _SINCE[request.param] not in [field.name for field in DeltaTable(folder).schema().fields]
