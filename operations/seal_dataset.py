@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -35,6 +38,7 @@ from stores.ledger.place import Place
 from stores.ledger.port import Batches
 from stores.ledger.scan import Scan
 
+_PREFIX, _FORGOTTEN_SECONDS = "lorikeet-seal-", 24 * 3600.0
 _LIBRARIES = ("lorikeet", "pyarrow", "scikit-learn", "numpy", "scipy", "rensa")
 
 
@@ -51,12 +55,19 @@ class SealDataset:
     """Rows up to stated offsets and a recipe in; a sealed dataset out."""
 
     def __init__(
-        self, database: Database, ledger: Path | Place, store: DatasetStore, meter: Meter
+        self,
+        database: Database,
+        ledger: Path | Place,
+        store: DatasetStore,
+        meter: Meter,
+        scratch: Path | None = None,
     ) -> None:
+        """`scratch` takes what does not fit in memory, some 3 GB for a million rows; else the system's."""
         self._database = database
         self._ledger = ledger
         self._store = store
         self._meter = meter
+        self._scratch = scratch
 
     def __call__(
         self,
@@ -77,8 +88,8 @@ class SealDataset:
         said = read_feedback(scan, tenant, offsets)
         sources = _Sources(scan, tenant, model, said)
         domains = load(self._store.objects, recipe.domain_model) if recipe.domain_model else None
-        with tempfile.TemporaryDirectory(prefix="lorikeet-seal-") as spill:
-            window = self._survey(sources, recipe, offsets, Path(spill), domains)
+        with _spill(self._scratch) as spill:
+            window = self._survey(sources, recipe, offsets, spill, domains)
             golden, cases = self._golden(sources, window, recipe, now)
             decision = decide(replace(window, golden=cases), recipe)
             complaint = refusal(decision, recipe)
@@ -86,7 +97,7 @@ class SealDataset:
                 raise Unrecoverable(*complaint)
             table = outcome(decision)
             last = self._last(tenant, model)
-            gathered = self._gather(sources, decision, table, Path(spill), last)
+            gathered = self._gather(sources, decision, table, spill, last)
         manifest = _manifest(sources, recipe, offsets, decision, gathered, golden, last)
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
         manifest = self._store.write(manifest, index, table.select(FATES))
@@ -191,6 +202,18 @@ class SealDataset:
         )
         for split, count in manifest.counts.items():
             self._meter.set(Metric.DATASET_EXAMPLES, count, split=split)
+
+
+@contextmanager
+def _spill(scratch: Path | None) -> Iterator[Path]:
+    """A folder for one seal; those that killed ones left a day ago go too."""
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        for left in scratch.glob(f"{_PREFIX}*"):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch) as name:
+        yield Path(name)
 
 
 def _contents(sources: _Sources) -> Iterator[pa.RecordBatch]:

@@ -54,6 +54,11 @@ class Places:
         return f"file://{self.data.resolve() / 'objects'}"
 
     @property
+    def scratch(self) -> Path:
+        """What a seal does not hold in memory."""
+        return self.data / "scratch"
+
+    @property
     def database(self) -> Path:
         """The embedded control database."""
         return self.data / "control.db"

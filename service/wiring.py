@@ -158,7 +158,13 @@ class Wiring:
     @cached_property
     def seal_dataset(self) -> SealDataset:
         """Seal a window."""
-        return SealDataset(self.database, self.ledger_place, self.datasets, self.meter)
+        return SealDataset(
+            self.database,
+            self.ledger_place,
+            self.datasets,
+            self.meter,
+            self.settings.places.scratch,
+        )
 
     @cached_property
     def train_domains(self) -> TrainDomains:

@@ -45,7 +45,8 @@ def dispose_run(
         decision.add(Disposition.REVIEW, "no_model")
     if trust == "unknown":
         decision.add(Disposition.REVIEW, "unknown_trust")
-    if isinstance(data, PlanData) and data.valid is None and data.score is None:
+    unknown = isinstance(data, PlanData) and data.valid is None and data.score is None
+    if unknown and trust != "verified":  # a library of right plans has no verdicts
         decision.add(Disposition.REVIEW, "no_verdict")
     if isinstance(data, (ExecutionData, structs.ExecutionData)) and _says_nothing(data):
         decision.add(Disposition.REVIEW, "no_text")

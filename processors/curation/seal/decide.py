@@ -60,12 +60,15 @@ class Window:
 
 
 class Judged(NamedTuple):
-    """A window up to its duplicates: which rows may be sealed, and which may stand in a pair."""
+    """A window up to its duplicates: which rows may be sealed, which may stand in a pair, and as its better
+    side: what no rule refused but that it came twice.
+    """
 
     facts: pa.Table
     fates: Fates
     hardness: Hardness
     usable: Mask
+    good: Mask
     clusters: Array
     weights: Array
     crowded: int
@@ -103,7 +106,9 @@ def decide(window: Window, recipe: Recipe) -> Decision:
     scores = _score(judged, window.sketches.signatures, recipe)
     caps.apply_caps(facts, recipe, fates)
     weights = _balanced(judged, recipe)
-    pairs = preference_pairs(facts, judged.usable, recipe.min_margin, recipe.max_pairs)
+    pairs = preference_pairs(
+        facts, judged.usable, judged.good, recipe.min_margin, recipe.max_pairs
+    )
     parts, split = _split(judged, pairs, recipe)
     pairs = pairs.take(parts[pairs.chosen] != NO_PART)
     return Decision(
@@ -129,15 +134,25 @@ def judge(window: Window, recipe: Recipe) -> Judged:
     fates.drop(erased(facts, window.subjects), "erased")
     fates.drop(repeated(facts, fates.kept), "duplicate_across_partitions")
     hard = hardness(facts, fates.kept)
-    quality = pa.array(judged_quality(facts, window.feedback, hard.score), from_pandas=True)
+    quality = pa.array(judged_quality(facts, fates.kept, window.feedback, hard.score), from_pandas=True)
     facts = facts.set_column(facts.schema.get_field_index("quality"), "quality", quality)
     usable = selection.usable(facts, fates.kept)
     selection.select(facts, recipe, fates)
     held = reserved(facts, window.golden)
     fates.drop(held, "golden")
+    good = fates.kept
     weights = selection.weights(facts)
     clusters, crowded, golden = _duplicates(window, facts, fates, usable & ~held, weights, recipe)
-    return Judged(facts, fates, hard, usable & ~held & ~golden, clusters, weights, crowded)
+    return Judged(
+        facts,
+        fates,
+        hard,
+        usable & ~held & ~golden,
+        good & ~golden,
+        clusters,
+        weights,
+        crowded,
+    )
 
 
 def _duplicates(

@@ -43,14 +43,17 @@ def worth(facts: pa.Table) -> Numbers:
     return either
 
 
-def preference_pairs(facts: pa.Table, usable: Mask, least: float, most: int) -> Pairs:
-    """Pairs of usable rows that were asked the same, in canonical order of the better one.
+def preference_pairs(
+    facts: pa.Table, usable: Mask, good: Mask, least: float, most: int
+) -> Pairs:
+    """Pairs of usable rows that were asked the same, in canonical order of the better one, which is `good`.
 
     Of one prompt the best is paired with the worst, the second with the last but one and so on, as long as
     their margin is at least `least`, and at most `most` times; equal answers make no pair. Every edit is a pair
     of its own, with margin 1.
     """
-    found = [*_corrections(facts, usable), *_compared(facts, usable, least, most)]
+    compared = _compared(facts, usable, least, most)
+    found = [*_corrections(facts, usable & good), *(pair for pair in compared if good[pair[0]])]
     found.sort()
     columns = list(zip(*found, strict=True)) or [(), (), ()]
     return Pairs(

@@ -16,7 +16,6 @@ from schemas.datasets import Recipe
 from schemas.events import EXECUTION
 from schemas.rows import Disposition
 
-_TRUSTED = ("verified", "internal")
 
 
 def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
@@ -46,15 +45,15 @@ def undecided(facts: pa.Table) -> Mask:
 def unverified(facts: pa.Table, recipe: Recipe) -> Mask:
     """Rows whose outcome nobody states, and of which no calibrated judge speaks better than required.
 
-    Those of trusted sources that nobody judged are taken as they are: a library of right plans has no outcomes.
+    Those of verified sources that nobody judged are taken as they are: a library of right plans has no outcomes.
     """
     parts = facts["quality_parts"]
     unstated = ~null(parts) & ~_numpy(
         pc.fill_null(pc.match_substring(parts, '"outcome"'), fill_value=False)
     )
     quality = numbers(facts["quality"])
-    trusted = equal(facts["trust"], _TRUSTED[0]) | equal(facts["trust"], _TRUSTED[1])
-    return unstated & np.where(np.isnan(quality), ~trusted, quality <= recipe.min_quality)
+    open_ = ~equal(facts["trust"], "verified")
+    return unstated & np.where(np.isnan(quality), open_, quality <= recipe.min_quality)
 
 
 def usable(facts: pa.Table, kept: Mask) -> Mask:

@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from processors.curation.judges import Judged, calibrate, judged
 from processors.curation.score import joined_quality
+from processors.curation.seal.fates import Mask
 from processors.curation.seal.feedback import FeedbackIndex
-from processors.curation.seal.selection import numbers
+from processors.curation.seal.selection import equal, numbers
+from schemas.events import PLAN
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 _PARTS = ("outcome", "gates", "health")
@@ -30,18 +32,19 @@ class _Words(NamedTuple):
 def outcome(facts: pa.Table) -> Floats:
     """How the environment said that each run ended: 1, 0, or NaN where it did not."""
     ended, valid = numbers(facts["success"]), numbers(facts["valid"])
-    plans = np.array([kind == "plan" for kind in facts["task_type"].to_pylist()], np.bool_)
-    found: Floats = np.where(plans, valid, ended)
+    found: Floats = np.where(equal(facts["type"], PLAN), valid, ended)
     return found
 
 
-def judged_quality(facts: pa.Table, feedback: FeedbackIndex, difficulty: Floats) -> Floats:
+def judged_quality(
+    facts: pa.Table, kept: Mask, feedback: FeedbackIndex, difficulty: Floats
+) -> Floats:
     """The quality of each row, 0–100, with the words of judges where there are any.
 
-    `difficulty` is 0–1 or NaN. See `processors.curation.judges` for what a word is worth.
+    `difficulty` is 0–1 or NaN; of rows that are not `kept` nothing is taken into account. See `processors.curation.judges` for what a word is worth.
     """
     quality = numbers(facts["quality"]).copy()
-    said = _said(facts, feedback)
+    said = _said(facts, kept, feedback)
     if not len(said.rows):
         return quality
     record = calibrate(said.judges, said.words, outcome(facts)[said.rows], said.known)
@@ -51,8 +54,8 @@ def judged_quality(facts: pa.Table, feedback: FeedbackIndex, difficulty: Floats)
     return quality
 
 
-def _said(facts: pa.Table, feedback: FeedbackIndex) -> _Words:
-    found = sorted(_words(facts, feedback))
+def _said(facts: pa.Table, kept: Mask, feedback: FeedbackIndex) -> _Words:
+    found = sorted(_words(facts, kept, feedback))
     rows, names, words = zip(*found, strict=True) if found else ((), (), ())
     known, judges = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
     return _Words(
@@ -60,13 +63,15 @@ def _said(facts: pa.Table, feedback: FeedbackIndex) -> _Words:
     )
 
 
-def _words(facts: pa.Table, feedback: FeedbackIndex) -> Iterator[tuple[int, str, float]]:
+def _words(
+    facts: pa.Table, kept: Mask, feedback: FeedbackIndex
+) -> Iterator[tuple[int, str, float]]:
     wanted = feedback.judged()
     if not wanted:
         return
     columns = (facts[name].to_pylist() for name in ("tenant", "run_id", "source"))
     for row, (tenant, run, source) in enumerate(zip(*columns, strict=True)):
-        if (tenant, run) in wanted:
+        if kept[row] and (tenant, run) in wanted:
             for name, word in feedback.about(tenant, run, source).words:
                 yield row, name, word
 

@@ -30,6 +30,7 @@ _SHAPES = (
     ("tenant", "source", "plan_id"),
 )
 _COLUMNS = {"execution_id": "run_id"}
+_TIME = pa.timestamp("us", tz="UTC")
 
 
 def covered(facts: pa.RecordBatch | pa.Table, offsets: Mapping[str, int]) -> Mask:
@@ -51,10 +52,14 @@ def in_order(facts: pa.Table) -> pa.Table:
 
 
 def start(facts: pa.Table, recipe: Recipe) -> datetime | None:
-    """Where the window begins: as the recipe says, or so many days before its newest run."""
+    """Where the window begins: as the recipe says, or so many days before its newest run.
+
+    No run is newer than its record, so that one event from the year 2099 does not empty the window.
+    """
     if recipe.since is not None:
         return recipe.since
-    newest = pc.max(facts["event_time"]).as_py()
+    written = pc.cast(facts["timestamp"], pa.timestamp("ms", tz="UTC")).cast(_TIME)
+    newest = pc.max(pc.min_element_wise(facts["event_time"].cast(_TIME), written)).as_py()
     return None if newest is None else newest - timedelta(days=recipe.window_days)
 
 
@@ -62,7 +67,7 @@ def too_old(facts: pa.Table, since: datetime | None) -> Mask:
     """Rows from before the window."""
     if since is None:
         return np.zeros(facts.num_rows, np.bool_)
-    wanted = pa.scalar(since, pa.timestamp("us", tz="UTC"))
+    wanted = pa.scalar(since, _TIME)
     return _mask(pc.less(facts["event_time"], wanted))
 
 
