@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
@@ -28,7 +29,7 @@ from processors.curation.seal.refusal import refusal
 from processors.curation.seal.reserve import row_ids
 from schemas.datasets import GoldenCase, Manifest, Recipe, Shard, Split
 from schemas.digests import digest_of
-from schemas.errors import Unrecoverable
+from schemas.errors import Code, Unrecoverable
 from schemas.telemetry import Meter, Metric
 from stores.control import registry
 from stores.control.database import Database
@@ -212,8 +213,13 @@ def _spill(scratch: Path | None) -> Iterator[Path]:
         for left in scratch.glob(f"{_PREFIX}*"):
             if time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch) as name:
-        yield Path(name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch) as name:
+            yield Path(name)
+    except OSError as error:
+        if error.errno != errno.ENOSPC and "No space left" not in str(error):
+            raise
+        raise Unrecoverable(Code.DISK_FULL, str(scratch or tempfile.gettempdir())) from error
 
 
 def _contents(sources: _Sources) -> Iterator[pa.RecordBatch]:
