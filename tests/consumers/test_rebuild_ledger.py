@@ -21,6 +21,7 @@ from operations.ingest_batch import IngestBatch
 from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
+from schemas.datasets import Recipe
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.records import TopicPartition
@@ -31,6 +32,7 @@ from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
 from tests.consumers_support import ingest, publish, publish_executions, settled, structured
 from tests.installation import database
+from tests.sealing import seal
 from tests.support import edit, execution
 
 pytestmark = pytest.mark.kafka
@@ -125,6 +127,9 @@ def test_all_rows_are_the_same(tmp_path: Path, broker: str, prefix: str) -> None
         read = {key: offset for key, offset in offsets.items() if offset}  # others are begun again
         assert DeltaLedgerReader(ledger).offsets().items() >= read.items()
         assert (done.rows, done.lost, counted) == (len(before), 0, [len(before)])
+        datasets = [seal(found, Recipe(), offsets) for found in (before, rows_of(ledger))]
+        assert len(datasets[0].examples) > 1
+        assert datasets[0] == datasets[1], "what is sealed from it is the same too"
         assert rows_of(done.before) == before
         assert await letters(broker, prefix) == sent, "no dead letter a second time"
         assert unfinished(tmp_path) == []
