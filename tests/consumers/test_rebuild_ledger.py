@@ -128,7 +128,7 @@ def test_all_rows_are_the_same(tmp_path: Path, broker: str, prefix: str) -> None
         assert DeltaLedgerReader(ledger).offsets().items() >= read.items()
         assert (done.rows, done.lost, counted) == (len(before), 0, [len(before)])
         datasets = [seal(found, Recipe(), offsets) for found in (before, rows_of(ledger))]
-        assert len(datasets[0].examples) > 1
+        assert datasets[0].examples
         assert datasets[0] == datasets[1], "what is sealed from it is the same too"
         assert rows_of(done.before) == before
         assert await letters(broker, prefix) == sent, "no dead letter a second time"
