@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -104,10 +104,18 @@ def _fill(place: LocalPlace, rows: int) -> Iterator[Line]:
     done = 0
     while done < rows:
         batch = _batch(templates[done // _BATCH % len(templates)], ends)
-        times.append(_timed(partial(writer.append, batch, ends)))
+        times.append(_timed(partial(_commit, writer, batch, ends)))
         done += _BATCH
         if done in _SIZES:
             yield _line(place, done, times[-_LAST:])
+
+
+def _commit(
+    writer: DeltaLedgerWriter, rows: Sequence[Row], ends: Mapping[TopicPartition, int]
+) -> None:
+    """What ingest does."""
+    writer.append(rows, ends)
+    writer.shorten_log()
 
 
 def _line(place: LocalPlace, rows: int, times: list[float]) -> Line:

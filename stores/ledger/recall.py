@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -16,15 +17,18 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from schemas.records import TopicPartition
 from stores.ledger.damage import scanning
 from stores.ledger.files import data_files
 from stores.ledger.place import Place
+from stores.ledger.schema import FILE_SCHEMA
 from stores.ledger.table import open_table
 
 _BATCH = 65_536
+_READERS, _ASKED = 8, 64
 _PLACE = ("topic", "partition")
 _KEPT = (
     "cluster",
@@ -60,22 +64,28 @@ class Recall:
         self._data = self._table.to_pyarrow_dataset()
         self._cluster = cluster
         self._incarnations = incarnations
-        self._small, self._large = self._parted(_smallest(self._table))
-
-    def _parted(self, names: set[str]) -> tuple[ds.Dataset, ds.Dataset]:
-        """The files of these names, and the others."""
-        halves: tuple[list[Any], list[Any]] = ([], [])
-        for fragment in self._data.get_fragments():
-            halves[fragment.path.lstrip("/") not in names].append(fragment)
-        kind, files = self._data.format, self._data.filesystem
-        small, large = (ds.FileSystemDataset(h, self._data.schema, kind, files) for h in halves)
-        return small, large
+        self._small = _smallest(self._table)
 
     @cached_property
     def _sources(self) -> Sequence[ds.Dataset]:
         """All files, the small ones as rows in memory."""
-        kept = self._small.to_table(columns=list(_KEPT))
-        return ds.dataset(kept.combine_chunks()), self._large
+        large = [f for f in self._data.get_fragments() if f.path.lstrip("/") not in self._small]
+        kind, files = self._data.format, self._data.filesystem
+        empty = pa.schema([FILE_SCHEMA.field(name) for name in _KEPT]).empty_table()
+        kept = pa.concat_tables([empty, *self._few_rows()], promote_options="permissive")
+        return (
+            ds.dataset(kept.combine_chunks()),
+            ds.FileSystemDataset(large, self._data.schema, kind, files),
+        )
+
+    def _few_rows(self) -> Iterator[pa.Table]:
+        """The small files' rows. Files are asked for together, since each may be a request to S3."""
+        names = sorted(self._small)
+        with ThreadPoolExecutor(_READERS) as pool:
+            for begin in range(0, len(names), _ASKED):
+                yield from map(
+                    _kept_columns, pool.map(self._place.read, names[begin : begin + _ASKED])
+                )
 
     def extents(
         self, firsts: Mapping[TopicPartition, int], size: int
@@ -150,6 +160,13 @@ def _smallest(table: DeltaTable) -> set[str]:
     files = data_files(table)
     held = itertools.accumulate(file.rows for file in files)
     return {file.name for file, rows in zip(files, held, strict=True) if rows <= _BATCH}
+
+
+def _kept_columns(data: bytes) -> pa.Table:
+    """A file's rows; columns that came after it was written are left out."""
+    stored = pq.ParquetFile(pa.BufferReader(data))
+    known = [column for column in _KEPT if column in stored.schema_arrow.names]
+    return stored.read(columns=known, use_threads=False)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

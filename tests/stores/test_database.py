@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from schemas.errors import Code, Unrecoverable
 from stores.control import leases
-from stores.control.database import Database, sqlite_url
+from stores.control.database import HEAD, Database, sqlite_url
+from stores.control.migrate import alembic_config
 from stores.control.tables import metadata
 from tests.installation import NOW, database
+from tests.processes import ROOT
 
 
 def test_the_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
@@ -108,3 +113,18 @@ def test_read_then_write_is_never_torn_by_another_process(tmp_path: Path) -> Non
         worker.join()
     query = text("SELECT next_offset FROM ledger_offsets")
     assert store.read(lambda c: c.execute(query).scalar()) == 75
+
+
+def test_the_newest_revision_is_known_without_alembic(tmp_path: Path) -> None:
+    """A process that finds it does not load Alembic, which takes longer than opening the database."""
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
+    Database(sqlite_url(tmp_path / "control.db")).close()
+    code = (
+        "import sys; from pathlib import Path;"
+        "from stores.control.database import Database, sqlite_url;"
+        "Database(sqlite_url(Path(sys.argv[1])));"
+        "print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "control.db")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
