@@ -1,7 +1,7 @@
 """`make chaos-ingest`: every record is one row, whatever is killed.
 
-Two processes share a group, one a static member and one a dynamic one, while a publisher goes on.
-The plan is data; the test in `test_ingest.py` runs a short one.
+Two processes share a group, one a static member and one a dynamic one, while a publisher goes on and the
+ledger is maintained as the control worker does it. The plan is data; the test in `test_ingest.py` runs a short one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from consumers.kafka import create_topics
 from producers.connection import KafkaConnection
 from service.broker import EmbeddedBroker
 from tests.chaos import plan as plans
+from tests.chaos.maintainer import Maintainer
 from tests.chaos.members import Member
 from tests.chaos.plan import Fault, Hit, Outcome, Plan
 from tests.chaos.traffic import PARTITIONS, Traffic, truth
@@ -46,6 +47,7 @@ class Chaos:
         self._broker = EmbeddedBroker(folder / "broker", say=say)
         self._log = Log(self._ledger, _TOPIC)
         self._witness = Witness(self._ledger)
+        self._maintainer = Maintainer(folder / "data")
 
     def run(self) -> Outcome:
         """Start everything, do the faults, wait for the end, compare."""
@@ -70,6 +72,7 @@ class Chaos:
             self._traffic.start()
             self._witness.start()
             self._settle(time.time(), "everything runs")
+            self._maintainer.start()
             for number, fault in enumerate(self._plan.faults, 1):
                 outcome.hits.append(self._do(fault))
                 self._tell(number, outcome.hits[-1])
@@ -144,6 +147,7 @@ class Chaos:
         wait_for(lambda: self._lag() <= 0, "the ledger has everything", 5 * _PATIENCE)
 
     def _judge(self, outcome: Outcome, bootstrap: str) -> None:
+        self._maintainer.stop()
         self._witness.stop()
         self._witness.look()
         found = asyncio.run(truth(bootstrap, _TOPIC))
@@ -153,7 +157,8 @@ class Chaos:
         outcome.figures["ends of a process by itself"] = sum(
             member.exits for member in self._members.values()
         )
-        outcome.wrong += self._witness.complaints
+        outcome.figures["rounds of maintenance meanwhile"] = self._maintainer.rounds
+        outcome.wrong += [*self._witness.complaints, *self._maintainer.complaints]
         if seen := self._witness.holes & set(found.received):
             outcome.wrong.append(f"{len(seen)} holes were seen meanwhile, {min(seen)} first")
         if len(found.received) != self._plan.events:
