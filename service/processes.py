@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 _YOUNG_OBJECTS = 50_000
 """When ingest looks for reference cycles. Thousands of rows wait for a commit and hold none: with
 Python's own 700 it spends a tenth of its time looking."""
+
+_FAREWELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,15 @@ def run_control(settings: Settings) -> None:
             if app.crashed:
                 raise app.crash_reason or RuntimeError("the worker crashed")
         finally:
-            await app.stop()
-            await producer.stop()
+            with contextlib.suppress(TimeoutError):  # a broker that is gone answers no farewell
+                await asyncio.wait_for(_leave(app, producer), _FAREWELL_SECONDS)
 
     asyncio.run(_until_told(main))
+
+
+async def _leave(*parts: Any) -> None:
+    for part in parts:
+        await part.stop()
 
 
 def run_api(settings: Settings) -> None:
