@@ -178,13 +178,22 @@ class Checker:
         query = "SELECT version, digest FROM datasets ORDER BY created_at"
         found = []
         for version, digest in self.registry(query):
-            folder = self.data / "objects" / "datasets" / digest
-            counts = {
-                part: pq.read_table(folder / f"{part}.parquet").num_rows
-                for part in ("train", "validation", "test")
-            }
+            counts = dict.fromkeys(("train", "validation", "test"), 0)
+            for shard in self.shards(digest):
+                if shard["kind"] == "examples":
+                    counts[shard["split"]] += pq.read_table(self.file(shard)).num_rows
             found.append({"version": version, "digest": digest, **counts})
         return found
+
+    def shards(self, digest: str) -> list[dict[str, Any]]:
+        """What a manifest names."""
+        folder = self.data / "objects" / "datasets" / digest
+        found: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_bytes())["shards"]
+        return found
+
+    def file(self, shard: dict[str, Any]) -> Path:
+        """Where a shard lies."""
+        return self.data / "objects" / "shards" / f"{shard['file']}.parquet"
 
     def registry(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the control database, read only."""
@@ -192,11 +201,13 @@ class Checker:
             return connection.execute(query).fetchall()
 
     def sealed_prompts(self) -> set[str]:
-        """What was asked in every sealed example and every golden case."""
+        """What was asked in every sealed example, every preference pair and every golden case."""
         prompts = set()
-        for path in (self.data / "objects" / "datasets").glob("*/*.parquet"):
-            for text in pq.read_table(path, columns=["messages"])["messages"].to_pylist():
-                prompts.add(json.loads(text)[0]["content"])
+        for (digest,) in self.registry("SELECT digest FROM datasets"):
+            for shard in self.shards(digest):
+                table = pq.read_table(self.file(shard), columns=["messages"])
+                for text in table["messages"].to_pylist():
+                    prompts.add(json.loads(text)[0]["content"])
         for path in (self.data / "objects" / "golden").glob("*/cases.jsonl"):
             for line in path.read_text().splitlines():
                 prompts.add(json.loads(line)["messages"][0]["content"])
