@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.datasets import Example, Manifest, Pair, Recipe, Shard, ShardKind, Split
-from stores.datasets.columns import SCHEMAS, to_columns
+from stores.datasets.columns import INDEX, SCHEMAS, to_columns
 from stores.datasets.spill import Draft, Spill
 from stores.datasets.store import DatasetStore
 
@@ -89,13 +89,21 @@ def manifest(digest: str, shards: Iterable[Shard] = (), **changes: Any) -> Manif
     return Manifest(**{**facts, **changes})
 
 
-def drafts(found: Sequence[Example] | Sequence[Pair], kind: ShardKind) -> Iterator[Draft]:
-    """A shard for each split, its rows in the order in which they come."""
+def drafts(found: Sequence[Example] | Sequence[Pair], block: int = 4) -> Iterator[Draft]:
+    """Shards in the order of their rows: of `block` examples each, or of the pairs of a split."""
     with tempfile.TemporaryDirectory() as folder:
+        kind = ShardKind.EXAMPLES if isinstance(found[0], Example) else ShardKind.PAIRS
         spill = Spill(Path(folder), SCHEMAS[kind])
         for place, one in enumerate(found):
-            spill.add(str(one.split), place, to_columns(one.content()), one.content())
+            shard = str(one.split) if isinstance(one, Pair) else f"{place // block:08d}"
+            spill.add(shard, place, to_columns(one.content(), kind))
         yield from spill.shards()
+
+
+def index_of(examples: Sequence[Example]) -> pa.Table:
+    """What was decided of them."""
+    lines = [{name: example.content()[name] for name in INDEX.names} for example in examples]
+    return pa.Table.from_pylist(lines, schema=INDEX)
 
 
 def write(
@@ -105,13 +113,13 @@ def write(
     pairs: Sequence[Pair] = (),
     known: Sequence[Shard] = (),
 ) -> Manifest:
-    """Write a dataset under a digest of the caller's choice, a shard for each kind and split."""
-    shards = [
-        store.write_shard(draft, f"{prefix}{draft.name}-00000.parquet", kind, Split(draft.name), known)
-        for found, kind, prefix in (
-            (examples, ShardKind.EXAMPLES, ""),
-            (pairs, ShardKind.PAIRS, "pairs-"),
-        )
-        for draft in drafts(found, kind)
-    ]
-    return store.write(manifest(digest, shards), NO_FATES)
+    """Write a dataset under a digest of the caller's choice."""
+    shards = []
+    for number, draft in enumerate(drafts(examples)):
+        name = f"examples-{number:05d}.parquet"
+        shards.append(store.write_shard(draft, name, ShardKind.EXAMPLES, None, known))
+    for draft in drafts(pairs) if pairs else ():
+        name = f"pairs-{draft.name}-00000.parquet"
+        split = Split(draft.name)
+        shards.append(store.write_shard(draft, name, ShardKind.PAIRS, split, known))
+    return store.write(manifest(digest, shards), index_of(examples), NO_FATES)

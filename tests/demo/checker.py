@@ -178,18 +178,26 @@ class Checker:
         query = "SELECT version, digest FROM datasets ORDER BY created_at"
         found = []
         for version, digest in self.registry(query):
-            counts = dict.fromkeys(("train", "validation", "test"), 0)
-            for shard in self.shards(digest):
-                if shard["kind"] == "examples":
-                    counts[shard["split"]] += pq.read_table(self.file(shard)).num_rows
+            held = [s for s in self.shards(digest) if s["kind"] == "examples"]
+            rows = [n for s in held for n in pq.read_table(self.file(s))["row_id"].to_pylist()]
+            decided = pq.read_table(self.folder(digest) / "index.parquet").to_pylist()
+            assert [line["row_id"] for line in decided] == rows
+            counts = {
+                part: sum(line["split"] == part for line in decided)
+                for part in ("train", "validation", "test")
+            }
             found.append({"version": version, "digest": digest, **counts})
         return found
 
     def shards(self, digest: str) -> list[dict[str, Any]]:
         """What a manifest names."""
-        folder = self.data / "objects" / "datasets" / digest
-        found: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_bytes())["shards"]
+        manifest = json.loads((self.folder(digest) / "manifest.json").read_bytes())
+        found: list[dict[str, Any]] = manifest["shards"]
         return found
+
+    def folder(self, digest: str) -> Path:
+        """Where a dataset lies."""
+        return self.data / "objects" / "datasets" / digest
 
     def file(self, shard: dict[str, Any]) -> Path:
         """Where a shard lies."""
