@@ -33,7 +33,7 @@ class Installed:
         self.objects = ObjectFolder(f"file://{folder / 'objects'}")
         self.datasets = DatasetStore(self.objects)
         self.puts: Counter[str] = Counter()
-        self._scratch = folder / "scratch"
+        self.scratch = folder / "scratch"
         self._put, self.objects.put = self.objects.put, self._counted  # type: ignore[method-assign]
         self._seals = 0
 
@@ -59,7 +59,7 @@ class Installed:
         self._seals += 1
         given = Recipe.model_validate({"golden_size": 0, "min_examples": 1, **recipe})
         operation = SealDataset(
-            self.database, self.ledger, self.datasets, NoMeter(), self._scratch
+            self.database, self.ledger, self.datasets, NoMeter(), self.scratch
         )
         now = NOW + timedelta(minutes=self._seals)
         return operation(TENANT, model, given, self.offsets() if offsets is None else offsets, now)

@@ -139,7 +139,7 @@ def test_four_pairs_of_a_prompt_are_enough() -> None:
 
 def right(number: int = 1, **changes: Any) -> Row:
     """A good answer to what is asked."""
-    return run(number, ASKED, answer(call(n=number)), prompt_digest="p", **changes)
+    return run(number, ASKED, answer(call(n=number)), **{"prompt_digest": "p", **changes})
 
 
 def wrong(number: int = 2, **changes: Any) -> Row:
@@ -234,7 +234,7 @@ def test_only_what_was_asked_the_same_is_compared() -> None:
 def test_two_refused_answers_make_no_pair() -> None:
     rows = [wrong(1, quality=60.0), wrong(2), run(9, prompt_digest="p")]
     assert sealed(rows).pairs == (), "the third was asked something else"
-    assert len(sealed([right(), *rows[:2]]).pairs) == 1
+    assert len(sealed([right(5), *rows[:2]]).pairs) == 1
 
 
 def test_a_good_answer_that_came_twice_may_still_be_the_better_one() -> None:
