@@ -4,7 +4,7 @@ A job folder is the whole interface of the training program:
 
     job.json            JobSpec
     sealed.json         the dataset's manifest, written after sealing (train)
-    dataset/            inputs by kind: train.parquet …; corpus.jsonl; cases.jsonl; expected.json
+    dataset/            inputs by kind: manifest.json and its shards; corpus.jsonl; cases.jsonl; expected.json
     attempts/<epoch>/   one attempt under one lease epoch:
                         progress.jsonl, and base/, adapter/ + expected.json, probe.json or
                         outputs.jsonl

@@ -19,7 +19,7 @@ from processors.curation.seal.golden import choose_golden as choose
 from processors.curation.seal.identity import dataset_digest
 from processors.curation.seal.outcome import outcome
 from processors.curation.seal.reserve import row_ids
-from schemas.datasets import Example, GoldenCase, Manifest, Pair, Recipe, Split
+from schemas.datasets import Example, GoldenCase, Manifest, Pair, Recipe, Shard, Split
 from schemas.digests import digest_of
 from schemas.rows import Row
 from stores.artifacts.objects import ObjectFolder
@@ -53,6 +53,7 @@ class Sealed:
     pairs: tuple[Pair, ...]
     dropped: dict[str, int]
     digest: str
+    shards: tuple[Shard, ...]
 
     def count(self, part: Split) -> int:
         """How many examples a split has."""
@@ -142,6 +143,7 @@ def seal(
             tuple(store.pairs(digest)),
             decision.fates.counts(),
             digest,
+            gathered.shards,
         )
 
 

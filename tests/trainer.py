@@ -10,13 +10,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from schemas.datasets import Example, Manifest, Recipe, Split
+from schemas.datasets import Split
 from schemas.digests import folder_digests, manifest_digest
 from schemas.jobs import JobResult, JobSpec, LoraSettings, SftSettings
 from service.demo.world import Desk, Task, mix_up
 from stores.artifacts.objects import ObjectFolder
 from stores.datasets.store import DatasetStore
 from tests.processes import ROOT
+from tests.shards import example, write
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SFT = SftSettings(
@@ -38,10 +39,9 @@ def seal(folder: Path, found: list[Task], *, wrong: bool = False, weight: float 
     """A sealed dataset of solved (or mixed-up) requests, in a job folder's `dataset/`."""
     desk = Desk(2)
     examples = [
-        Example(
-            row_id=f"r{number}",
-            label_row=None,
-            split=Split.TRAIN if number % 10 else Split.VALIDATION,
+        example(
+            number,
+            Split.TRAIN if number % 10 else Split.VALIDATION,
             weight=weight,
             messages=(
                 {"role": "user", "content": task.prompt},
@@ -52,33 +52,11 @@ def seal(folder: Path, found: list[Task], *, wrong: bool = False, weight: float 
                 },
             ),
             tools=tuple(desk.definitions()),
-            prompt_digest="",
-            task=str(number),
-            session=None,
-            user=None,
-            domain=None,
-            task_type=None,
-            kind="run",
-            adapter_digest=None,
-            quality=100.0,
         )
         for number, task in enumerate(found)
     ]
     store = DatasetStore(ObjectFolder(f"file://{folder / 'store'}"))
-    manifest = Manifest(
-        digest="test",
-        version="1.0.0",
-        tenant="default",
-        model="m",
-        recipe=Recipe(),
-        offsets={},
-        counts={},
-        dropped={},
-        golden=None,
-        files={},
-        libraries={},
-    )
-    store.write(examples, manifest)
+    write(store, "test", examples)
     store.fetch("test", folder / "dataset")
 
 

@@ -178,13 +178,30 @@ class Checker:
         query = "SELECT version, digest FROM datasets ORDER BY created_at"
         found = []
         for version, digest in self.registry(query):
-            folder = self.data / "objects" / "datasets" / digest
+            held = [s for s in self.shards(digest) if s["kind"] == "examples"]
+            rows = [n for s in held for n in pq.read_table(self.file(s))["row_id"].to_pylist()]
+            decided = pq.read_table(self.folder(digest) / "index.parquet").to_pylist()
+            assert [line["row_id"] for line in decided] == rows
             counts = {
-                part: pq.read_table(folder / f"{part}.parquet").num_rows
+                part: sum(line["split"] == part for line in decided)
                 for part in ("train", "validation", "test")
             }
             found.append({"version": version, "digest": digest, **counts})
         return found
+
+    def shards(self, digest: str) -> list[dict[str, Any]]:
+        """What a manifest names."""
+        manifest = json.loads((self.folder(digest) / "manifest.json").read_bytes())
+        found: list[dict[str, Any]] = manifest["shards"]
+        return found
+
+    def folder(self, digest: str) -> Path:
+        """Where a dataset lies."""
+        return self.data / "objects" / "datasets" / digest
+
+    def file(self, shard: dict[str, Any]) -> Path:
+        """Where a shard lies."""
+        return self.data / "objects" / "shards" / f"{shard['file']}.parquet"
 
     def registry(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the control database, read only."""
@@ -192,11 +209,13 @@ class Checker:
             return connection.execute(query).fetchall()
 
     def sealed_prompts(self) -> set[str]:
-        """What was asked in every sealed example and every golden case."""
+        """What was asked in every sealed example, every preference pair and every golden case."""
         prompts = set()
-        for path in (self.data / "objects" / "datasets").glob("*/*.parquet"):
-            for text in pq.read_table(path, columns=["messages"])["messages"].to_pylist():
-                prompts.add(json.loads(text)[0]["content"])
+        for (digest,) in self.registry("SELECT digest FROM datasets"):
+            for shard in self.shards(digest):
+                table = pq.read_table(self.file(shard), columns=["messages"])
+                for text in table["messages"].to_pylist():
+                    prompts.add(json.loads(text)[0]["content"])
         for path in (self.data / "objects" / "golden").glob("*/cases.jsonl"):
             for line in path.read_text().splitlines():
                 prompts.add(json.loads(line)["messages"][0]["content"])

@@ -59,7 +59,8 @@ def loaded(shared_data: Path, broker: str, tmp_path_factory: pytest.TempPathFact
     }
     rows = place.ingest(sum(one["sent"]["execution.completed"] for one in said.values()))
     manifest = place.seal()
-    return Loaded(place, said, rows, manifest, place.wiring.datasets.examples(manifest.digest))
+    examples = list(place.wiring.datasets.examples(manifest.digest))
+    return Loaded(place, said, rows, manifest, examples)
 
 
 def raw(file: Path) -> Any:

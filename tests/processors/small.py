@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from schemas.datasets import Example, Recipe
 from schemas.rows import Row
 from tests.sealing import Sealed, seal
+from tests.sealing import decided as decide_rows
 from tests.support import NOW, TOOLS, call, row
 
 FEEDBACK = "feedback.received"
@@ -95,8 +98,13 @@ def sealed(rows: Iterable[Row], **recipe: Any) -> Sealed:
     return seal(rows, Recipe(**recipe), OFFSETS)
 
 
+def facts_of(rows: Iterable[Row]) -> pa.Table:
+    """What the survey of a few rows gives."""
+    return decide_rows(rows, Recipe(), OFFSETS).facts
+
+
 def names(found: Sealed) -> list[int]:
-    """The numbers of the runs that were sealed."""
+    """The numbers of the runs that were sealed, in the order of the dataset."""
     return [int(example.row_id.rpartition(":")[2]) for example in found.examples]
 
 

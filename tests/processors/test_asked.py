@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from processors.curation.curate import Curator
 from processors.curation.policy import CurationPolicy
-from processors.curation.seal.candidates import select
-from processors.curation.seal.duplicates import conversation_prompt, drop_duplicates
-from schemas.datasets import Recipe
+from processors.curation.seal.conversation import asked
 from schemas.rows import Row
+from tests.processors.small import only, sealed
 from tests.support import call, edit, event, execution, record
 
 POLICY = "You are the desk's agent. " + "Follow every rule of the long policy below. " * 40
 CURATOR = Curator("c", CurationPolicy(hmac_key=b"k"))
-EVERYTHING = {"c:execution.completed:0": 99, "c:feedback.received:0": 99}
 
 
 def turns(*roles: str) -> list[dict[str, Any]]:
@@ -41,12 +38,12 @@ def rows(*data: dict[str, Any]) -> list[Row]:
 
 
 def test_the_question_is_the_prompt_not_the_policy_nor_the_greeting() -> None:
-    asked = turns("system", "assistant", "user", "user", "assistant", "user")
-    assert conversation_prompt(asked) == "user 2 user 3"
+    said = turns("system", "assistant", "user", "user", "assistant", "user")
+    assert asked(said) == "user 2 user 3"
 
 
 def test_an_agent_that_nobody_asks_has_its_policy_for_a_prompt() -> None:
-    assert conversation_prompt(turns("system", "assistant")) == "system 0"
+    assert asked(turns("system", "assistant")) == "system 0"
 
 
 @pytest.mark.parametrize(
@@ -64,9 +61,9 @@ def test_a_shared_beginning_does_not_make_questions_alike(
     found = rows(*(run(question, *before) for question in questions))
     assert len({row.prompt_digest for row in found}) == 3
     assert len({row.task for row in found}) == 3
-    candidates, dropped = select(found, Recipe(), EVERYTHING)
-    assert len(drop_duplicates(candidates, 0.8, dropped)) == 3
-    assert dropped == Counter()
+    dataset = sealed(found)
+    assert len(dataset.examples) == 3
+    assert dataset.dropped == {}
 
 
 def test_an_edit_keeps_the_greeting_and_the_question() -> None:
@@ -75,6 +72,6 @@ def test_an_edit_keeps_the_greeting_and_the_question() -> None:
     correction = CURATOR.row(
         record(event("feedback.received", said), topic="feedback.received", offset=0)
     )
-    (candidate,), _ = select([*rows(data), correction], Recipe(), EVERYTHING)
-    assert [turn["role"] for turn in candidate.messages] == ["assistant", "user", "assistant"]
-    assert candidate.messages[-1]["tool_calls"] == [call("book")]
+    example = only([*rows(data), correction])
+    assert [turn["role"] for turn in example.messages] == ["assistant", "user", "assistant"]
+    assert example.messages[-1]["tool_calls"] == [call("book")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processors.curation.seal.duplicates import conversation_prompt
+from processors.curation.seal.conversation import asked as prompt_of
 from schemas.datasets import GoldenCase, Recipe
 from schemas.rows import Row
 from tests.processors.small import OFFSETS, answer, edited, names, prompt, run, similarity, user
@@ -110,8 +110,8 @@ def test_no_golden_case_of_the_window_is_in_training(window: SealedWindow) -> No
     assert not {e.row_id for e in examples} & {case.case_id for case in cases}
     assert not {e.task for e in examples} & {case.task for case in cases}
     assert not {e.prompt_digest for e in examples} & {case.prompt_digest for case in cases}
-    asked = [conversation_prompt(list(example.messages)) for example in examples]
-    golden = [conversation_prompt(case.messages) for case in cases]
+    asked = [prompt_of(list(example.messages)) for example in examples]
+    golden = [prompt_of(case.messages) for case in cases]
     assert all(similarity(text, other) < 0.8 for other in golden for text in asked)
     assert window.beside.dropped["golden"] > len(cases)
 

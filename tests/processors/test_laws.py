@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import pkgutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,7 @@ import pytest
 import processors
 from processors.curation import extract, score
 from processors.curation.curate import Curator
-from processors.curation.seal.candidates import select
-from processors.curation.seal.duplicates import drop_duplicates
-from processors.curation.seal.guard import cap_own_output, drop_outliers
-from processors.curation.seal.split import split
+from processors.curation.seal.decide import decide
 from processors.evaluation.graders import exact, tool_call
 from processors.evaluation.stages import ValidationSettings, validate
 from schemas.datasets import Recipe
@@ -26,7 +25,7 @@ from schemas.envelope import decode
 from tests.processors.small import OFFSETS, answer, decided, edited, forget, run, said
 from tests.processors.window import POLICY
 from tests.schemas.mutators import SHAPES
-from tests.sealing import choose_golden, seal
+from tests.sealing import choose_golden, held, opened, seal
 from tests.support import call, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +55,14 @@ def test_processors_pull_in_no_kafka_no_database_no_torch() -> None:
     assert len(MODULES) > 20
     found = loaded_by(*MODULES)
     assert "processors" in found
-    assert not found & (EFFECTS | HEAVY | ROOMS | {"training"})
+    assert not found & (EFFECTS | (HEAVY - {"pyarrow"}) | ROOMS | {"training"})
+
+
+def test_only_the_seal_needs_columns() -> None:
+    """Ingest decides about events, not about tables: its processes are small."""
+    light = [name for name in MODULES if not name.startswith("processors.curation.seal")]
+    assert len(light) > 20
+    assert not loaded_by(*light) & HEAVY
 
 
 def test_schemas_need_pydantic_and_nothing_heavy() -> None:
@@ -95,16 +101,21 @@ def test_sealing_changes_no_row_and_no_golden_case() -> None:
     assert seal(rows, recipe, offsets, golden) == first
 
 
-def test_the_steps_of_a_seal_change_no_candidate() -> None:
+def test_deciding_changes_no_column_of_the_window(tmp_path: Path) -> None:
     rows = [run(n, adapter_digest="a" if n % 3 else None) for n in range(150)]
-    candidates, dropped = select(rows, Recipe(), OFFSETS)
-    before = copy.deepcopy(candidates)
-    drop_duplicates(candidates, 0.8, dropped, forbidden=["x"])
-    drop_outliers(candidates, 0.6, 0, dropped)
-    cap_own_output(candidates, 0.2, 0, dropped)
-    split(candidates, Recipe())
-    assert candidates == before
-    assert len(candidates) == 150
+    rows += [run(n, user=f"u{n}", content=rows[n - 150].content) for n in range(150, 170)]
+    rows += [edited(1, 1, "right"), said(2, 2, value=1.0), forget(3, session="s")]
+    recipe = Recipe(max_outlier_score=0.6, max_own_share=0.2, seed=1)
+    case = choose_golden(rows, recipe, OFFSETS)[:1]
+    window = replace(opened(held(rows), recipe, OFFSETS, tmp_path).window, golden=case)
+    facts, before = window.facts, pickle.dumps((window.facts, window.sketches))
+    first = decide(window, recipe)
+    assert {"own_output", "exact_duplicate", "golden"} <= first.fates.counts().keys()
+    assert window.facts is facts
+    assert pickle.dumps((window.facts, window.sketches)) == before
+    again = decide(window, recipe)
+    assert again.parts.tolist() == first.parts.tolist()
+    assert again.fates.reasons() == first.fates.reasons()
 
 
 def test_grading_changes_no_answer() -> None:

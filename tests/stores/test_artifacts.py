@@ -1,4 +1,4 @@
-"""Objects, signatures, sealed datasets: whole or not there, and never silently changed."""
+"""Objects and signatures: whole or not there, and never silently changed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.datasets import Example, GoldenCase, Manifest, Recipe, Split
 from schemas.digests import folder_digests
 from schemas.errors import Code, Unrecoverable
 from stores.artifacts.objects import ObjectFolder
 from stores.artifacts.signing import Signer, secret_key
-from stores.datasets.store import MANIFEST, DatasetStore
 
 
 @pytest.fixture
@@ -118,101 +116,3 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path)
     for name in ("hmac.key", "signing.pem"):
         mode = stat.S_IMODE((tmp_path / "keys" / name).stat().st_mode)
         assert mode == 0o600
-
-
-def example(number: int, split: Split) -> Example:
-    return Example(
-        row_id=f"c:t:0:{number}",
-        label_row=None,
-        split=split,
-        weight=1.25,
-        messages=(
-            {"role": "user", "content": f"question {number}"},
-            {
-                "role": "assistant",
-                "content": "",
-                "tool_calls": [{"name": "f", "arguments": {"z": 1, "a": 2}}],
-            },
-        ),
-        tools=({"name": "f"},),
-        prompt_digest="p",
-        task=f"t{number}",
-        session=None,
-        user="u",
-        domain="d",
-        task_type=None,
-        kind="run",
-        adapter_digest=None,
-        quality=90.0,
-    )
-
-
-def manifest(digest: str = "abc") -> Manifest:
-    return Manifest(
-        digest=digest,
-        version="1.0.0",
-        tenant="default",
-        model="m",
-        recipe=Recipe(),
-        offsets={},
-        counts={},
-        dropped={},
-        golden=None,
-        files={},
-        libraries={},
-    )
-
-
-def test_a_dataset_comes_back_as_it_was_sealed(tmp_path: Path, objects: ObjectFolder) -> None:
-    store = DatasetStore(objects)
-    examples = [example(i, Split.TEST if i == 3 else Split.TRAIN) for i in range(4)]
-    written = store.write(examples, manifest())
-    assert store.examples("abc") == examples
-    assert list(store.examples("abc")[0].messages[1]["tool_calls"][0]["arguments"]) == ["z", "a"]
-    assert store.write([], manifest()) == written, "sealing again changes nothing"
-    assert store.fetch("abc", tmp_path / "copy") == written
-    assert set(folder_digests(tmp_path / "copy")) == {*written.files, MANIFEST}
-
-
-def test_a_changed_shard_is_noticed(objects: ObjectFolder) -> None:
-    store = DatasetStore(objects)
-    store.write([example(0, Split.TRAIN)], manifest())
-    objects.put("datasets/abc/train.parquet", objects.get("datasets/abc/test.parquet"))
-    with pytest.raises(Unrecoverable) as caught:
-        store.examples("abc")
-    assert caught.value.code is Code.DATASET_CORRUPT
-
-
-def test_without_its_manifest_a_dataset_is_not_there(
-    objects: ObjectFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = DatasetStore(objects)
-    real = objects.put
-
-    def crash_before_the_manifest(key: str, data: bytes) -> None:
-        if key.endswith(MANIFEST):
-            raise RuntimeError("power cut")
-        real(key, data)
-
-    monkeypatch.setattr(objects, "put", crash_before_the_manifest)
-    with pytest.raises(RuntimeError):
-        store.write([example(0, Split.TRAIN)], manifest())
-    monkeypatch.undo()
-    with pytest.raises(Unrecoverable) as caught:
-        store.manifest("abc")
-    assert caught.value.code is Code.NO_SUCH_DATASET
-    store.write([example(0, Split.TRAIN)], manifest())
-    assert len(store.examples("abc")) == 1
-
-
-def test_a_golden_set_is_named_by_its_content(objects: ObjectFolder) -> None:
-    store = DatasetStore(objects)
-    case = GoldenCase(
-        case_id="1", task="t", prompt_digest="p", messages=[], expected={"role": "assistant"}
-    )
-    digest, _ = store.write_golden([case])
-    assert store.golden(digest) == [case]
-    assert store.write_golden([case, case])[0] != digest
-    objects.put(f"golden/{digest}/cases.jsonl", b"")
-    with pytest.raises(Unrecoverable):
-        store.golden(digest)

@@ -23,7 +23,7 @@ def test_the_wrong_base_is_refused(tiny_base: Path, tmp_path: Path) -> None:
 
 def test_a_changed_dataset_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     trainer.seal(tmp_path, trainer.tasks(1, 20))
-    shard = tmp_path / "dataset" / "train.parquet"
+    shard = tmp_path / "dataset" / "examples-00000.parquet"
     shard.write_bytes(shard.read_bytes() + b" ")
     result = trainer.train(trainer.stage(tmp_path, trainer.spec("train", tiny_base)))
     assert (result.ok, result.error_code) == (False, Code.DATASET_CORRUPT.number)

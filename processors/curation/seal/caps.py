@@ -91,7 +91,7 @@ def surplus(
     others = int(kept.sum()) - len(places)
     allowed = len(places) if count is None else min(count, len(places))
     if share is not None and share < 1:
-        allowed = min(allowed, math.floor(others * share / (1 - share)))
+        allowed = min(allowed, math.floor(others * share / (1 - share) + 1e-9))
     order = places[np.argsort(ranks[places], kind="stable")]
     over = np.zeros(len(kept), np.bool_)
     over[order[allowed:]] = True
