@@ -1,0 +1,87 @@
+"""What is different between two sealed datasets, and why."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from processors.drift.shift import shift
+from schemas.datasets import Manifest, ShardKind
+from schemas.digests import digest_of
+from stores.datasets.store import DatasetStore
+
+ABSENT, ACCEPTED = "not in the window", "accepted"
+
+
+class CompareDatasets:
+    """Reads the examples of the shards that only one of two datasets has, and both tables of fates."""
+
+    def __init__(self, store: DatasetStore) -> None:
+        self._store = store
+
+    def __call__(self, before: str, after: str) -> dict[str, Any]:
+        """`added`, `removed` and `changed` are row ids in order; the rest says why they are what they are.
+
+        `moves` counts the candidates whose fate is another one, by both. `recipe`, `counts`, `pairs`,
+        `offsets` and `other` hold what differs as [before, after]; `drift` is from the statistics.
+        """
+        old, new = self._store.manifest(before), self._store.manifest(after)
+        shared = {s.content for s in old.shards} & {s.content for s in new.shards}
+        were, are = self._contents(old, shared), self._contents(new, shared)
+        return {
+            "before": before,
+            "after": after,
+            "added": sorted(are.keys() - were.keys()),
+            "removed": sorted(were.keys() - are.keys()),
+            "changed": sorted(r for r in are.keys() & were.keys() if are[r] != were[r]),
+            "moves": _moves(self._store.fates(before), self._store.fates(after)),
+            "recipe": _differing(old.recipe.model_dump(mode="json"), new.recipe.model_dump(mode="json")),
+            "counts": _differing(old.counts, new.counts),
+            "pairs": _differing(old.pairs, new.pairs),
+            "offsets": _differing(old.offsets, new.offsets),
+            "other": _differing(_rest(old), _rest(new)),
+            "drift": shift(new.statistics, old.statistics),
+        }
+
+    def _contents(self, manifest: Manifest, shared: set[str]) -> dict[str, str]:
+        """The content digest of each example by its row; not of those in shards that both have."""
+        names = {s.name for s in manifest.shards if s.kind is ShardKind.EXAMPLES}
+        names -= {s.name for s in manifest.shards if s.content in shared}
+        return {
+            example.row_id: digest_of(example.content())
+            for example in self._store.examples(manifest.digest, names)
+        }
+
+
+def _rest(manifest: Manifest) -> dict[str, Any]:
+    names = ("tenant", "model", "version", "golden", "erased", "libraries")
+    return {name: getattr(manifest, name) for name in names}
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {
+        name: [before.get(name), after.get(name)]
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    }
+
+
+def _moves(before: pa.Table, after: pa.Table) -> list[dict[str, Any]]:
+    joined = _fates(before, "before").join(_fates(after, "after"), "row_id", join_type="full outer")
+    names = ("before", "after")
+    table = pa.table({name: pc.fill_null(joined[name], ABSENT) for name in names})
+    table = table.filter(pc.not_equal(table["before"], table["after"]))
+    rows = table.group_by(names).aggregate([([], "count_all")]).to_pylist()
+    moves = [{"before": r["before"], "after": r["after"], "rows": r["count_all"]} for r in rows]
+    return sorted(moves, key=lambda move: (-move["rows"], move["before"], move["after"]))
+
+
+def _fates(table: pa.Table, name: str) -> pa.Table:
+    reasons = table["reason"].cast(pa.string())
+    said = pc.if_else(pc.equal(reasons, ""), ACCEPTED, reasons)
+    return pa.table({"row_id": table["row_id"].cast(pa.string()), name: said})
