@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from processors.drift.shift import shift
 from schemas.datasets import Manifest, ShardKind
@@ -50,11 +48,11 @@ class CompareDatasets:
 
     def _contents(self, manifest: Manifest, shared: set[str]) -> dict[str, str]:
         """The content digest of each example by its row; not of those in shards that both have."""
-        names = {s.name for s in manifest.shards if s.kind is ShardKind.EXAMPLES}
-        names -= {s.name for s in manifest.shards if s.content in shared}
         return {
             example.row_id: digest_of(example.content())
-            for example in self._store.examples(manifest.digest, names)
+            for shard in manifest.shards
+            if shard.kind is ShardKind.EXAMPLES and shard.content not in shared
+            for example in self._store.shard_examples(shard)
         }
 
 
