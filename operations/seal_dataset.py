@@ -22,6 +22,7 @@ from operations.survey_window import Said, read_feedback, runs, survey_window
 from operations.train_domains import load
 from processors.curation.domains.model import DomainModel
 from processors.curation.seal.decide import NO_PART, Decision, Window, decide
+from processors.curation.seal.figures import figures
 from processors.curation.seal.golden import choose_golden
 from processors.curation.seal.identity import dataset_digest
 from processors.curation.seal.outcome import FATES, PARTS, outcome
@@ -249,7 +250,7 @@ def _manifest(
             for part in Split
         },
         dropped=decision.fates.counts(),
-        statistics={},
+        statistics=figures(decision, table, last.statistics if last else None),
         golden=golden,
         erased=digest_of([list(subject) for subject in sources.said.subjects]),
         generation=decision.generation,

@@ -143,7 +143,10 @@ def _dropped(facts: pa.Table) -> list[dict[str, Any]]:
     )
     columns = {name: left[name].cast(pa.string()) for name in left.column_names}
     counted = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")])
-    rows = [{**each, "rows": each.pop("count_all")} for each in counted.to_pylist()]
+    rows = [
+        {"reason": each["reason"], "selection": each["selection"], "rows": each["count_all"]}
+        for each in counted.to_pylist()
+    ]
     return sorted(rows, key=lambda each: (-each["rows"], each["reason"], each["selection"]))
 
 
