@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from processors.drift.shift import shift
-from schemas.datasets import Manifest, ShardKind
+from schemas.datasets import Example, Manifest, ShardKind
 from schemas.digests import digest_of
 from stores.datasets.store import DatasetStore
 
 ABSENT, ACCEPTED = "not in the window", "accepted"
+
+
+class _Content(NamedTuple):
+    """Digests: of what is learned, and of everything."""
+
+    learned: str
+    split: str
+    whole: str
 
 
 class CompareDatasets:
@@ -23,8 +31,10 @@ class CompareDatasets:
         self._store = store
 
     def __call__(self, before: str, after: str) -> dict[str, Any]:
-        """`added`, `removed` and `changed` are row ids in order; the rest says why they are what they are.
+        """Row ids in order, and why they are what they are.
 
+        Of the examples that both have, `changed` have another text, tools or label, `moved` are in another
+        split, and `reweighed` differ in nothing but weight, score, level and the like: what depends on the window.
         `moves` counts the candidates whose fate is another one, by both. `recipe`, `counts`, `pairs`,
         `offsets` and `other` hold what differs as [before, after]; `drift` is from the statistics.
         """
@@ -36,7 +46,7 @@ class CompareDatasets:
             "after": after,
             "added": sorted(are.keys() - were.keys()),
             "removed": sorted(were.keys() - are.keys()),
-            "changed": sorted(r for r in are.keys() & were.keys() if are[r] != were[r]),
+            **_changes(were, are),
             "moves": _moves(self._store.fates(before), self._store.fates(after)),
             "recipe": _differing(old.recipe.model_dump(mode="json"), new.recipe.model_dump(mode="json")),
             "counts": _differing(old.counts, new.counts),
@@ -46,14 +56,30 @@ class CompareDatasets:
             "drift": shift(new.statistics, old.statistics),
         }
 
-    def _contents(self, manifest: Manifest, shared: set[str]) -> dict[str, str]:
-        """The content digest of each example by its row; not of those in shards that both have."""
+    def _contents(self, manifest: Manifest, shared: set[str]) -> dict[str, _Content]:
+        """What each example holds, by its row; not of those in shards that both have."""
         return {
-            example.row_id: digest_of(example.content())
+            example.row_id: _content(example)
             for shard in manifest.shards
             if shard.kind is ShardKind.EXAMPLES and shard.content not in shared
             for example in self._store.shard_examples(shard)
         }
+
+
+def _content(example: Example) -> _Content:
+    learned = digest_of([example.messages, example.tools, example.label_row])
+    return _Content(learned, str(example.split), digest_of(example.content()))
+
+
+def _changes(were: Mapping[str, _Content], are: Mapping[str, _Content]) -> dict[str, list[str]]:
+    both = [(row, were[row], are[row]) for row in sorted(were.keys() & are.keys())]
+    return {
+        "changed": [row for row, old, new in both if old.learned != new.learned],
+        "moved": [row for row, old, new in both if old.split != new.split],
+        "reweighed": [
+            row for row, old, new in both if old[:2] == new[:2] and old.whole != new.whole
+        ],
+    }
 
 
 def _rest(manifest: Manifest) -> dict[str, Any]:

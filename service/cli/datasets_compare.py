@@ -24,6 +24,7 @@ from service.cli.options import (
 )
 
 _MOST = 20
+_LISTS = ("added", "removed", "changed", "moved", "reweighed")
 _MOVED = 0.01
 """A share has to move so far to be printed."""
 
@@ -50,7 +51,7 @@ def diff(
     if as_json:
         print_json(found)
         return
-    said = [f"{len(found[name]):,} {name}" for name in ("added", "removed", "changed")]
+    said = [f"{len(found[name]):,} {name}" for name in _LISTS]
     typer.echo(f"{pair[0][:SHORT]} → {pair[1][:SHORT]}: examples {', '.join(said)}")
     moves = [(m["before"], m["after"], m["rows"]) for m in found["moves"]]
     print_table("Candidates that moved", ["before", "after", "rows"], moves[:_MOST])
@@ -114,7 +115,7 @@ def _print_findings(found: Mapping[str, Any]) -> None:
         (fact.replace("_", " "), *(found[part].get(fact, "–") for part in ("crossing", "golden")))
         for fact in facts
     ]
-    print_table("Values that", ["fact", "are in two parts", "are golden"], rows)
+    print_table("Values found", ["fact", "in two\nparts", "in the\ngolden set"], rows)
     for fault in found["faults"]:
         typer.echo(f"Fault: {fault}")
     if not found["faults"]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Cell = str | int | float | None
+_SCORE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class Histogram:
     axis: str
     edges: Sequence[float]
     counts: Sequence[int]
+
+    def reached(self) -> Histogram:
+        """Up to the last edge that is reached, where edges grow without end."""
+        if self.edges[-1] <= _SCORE:
+            return self
+        last = max((place for place, count in enumerate(self.counts) if count), default=0) + 1
+        return Histogram(self.title, self.axis, self.edges[: last + 1], self.counts[:last])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,11 @@ def written(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.4g}"
     return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def is_number(cells: Sequence[Cell]) -> bool:
+    """Whether a column stands to the right: numbers, shares and dashes."""
+    return all(not isinstance(cell, str) or cell.endswith(" %") for cell in cells)
 
 
 def percent(share: float) -> str:

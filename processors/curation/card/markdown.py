@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import singledispatch
 
-from processors.curation.card.content import Bars, Block, Code, Histogram, Table, written
+from processors.curation.card.content import Bars, Block, Code, Histogram, Table, is_number, written
 from processors.curation.card.sections import sections, title
 from schemas.datasets import Manifest
 
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = "·▁▂▃▄▅▆▇█"
 
 
 def card_markdown(manifest: Manifest) -> str:
@@ -33,7 +33,7 @@ def _block(block: Block) -> str:
 def _table(block: Table) -> str:
     if not block.rows:
         return ""
-    numbers = [_is_number(column) for column in zip(*block.rows, strict=True)]
+    numbers = [is_number(column) for column in zip(*block.rows, strict=True)]
     rule = ["---:" if number else "---" for number in numbers]
     lines = [block.columns, rule, *([written(cell) for cell in row] for row in block.rows)]
     return f"**{block.caption}**\n\n" + "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in lines)
@@ -46,6 +46,7 @@ def _code(block: Code) -> str:
 
 @_block.register
 def _histogram(block: Histogram) -> str:
+    block = block.reached()
     highest = max(block.counts) or 1
     bars = "".join(_EIGHTHS[-(-8 * count // highest)] for count in block.counts)
     return f"{block.title}, {written(block.edges[0])} `{bars}` {written(block.edges[-1])}"
@@ -54,10 +55,6 @@ def _histogram(block: Histogram) -> str:
 @_block.register
 def _bars(_: Bars) -> str:
     return ""
-
-
-def _is_number(cells: Sequence[object]) -> bool:
-    return all(cell is None or isinstance(cell, int | float) for cell in cells)
 
 
 def _cell(text: str) -> str:

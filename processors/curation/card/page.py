@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from processors.curation.card.content import Bars, Block, Cell, Code, Histogram, Table, written
+from processors.curation.card.content import Bars, Block, Cell, Code, Histogram, Table, is_number, written
 from processors.curation.card.plots import bars, histogram
 from processors.curation.card.sections import sections, title
 from schemas.datasets import Manifest
 
+_LONG = 36
 _STYLE = """
 :root { color-scheme: light dark; --back: #ffffff; --ink: #1f2937; --soft: #4b5563; --line: #d1d5db;
   --part0: #2563eb; --part1: #047857; --part2: #b45309; --part3: #9f1239; --part4: #6b7280; }
@@ -37,8 +38,9 @@ caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
 th, td { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-td { overflow-wrap: anywhere; min-width: 4rem; }
-.number { text-align: right; white-space: nowrap; }
+td, th { white-space: nowrap; }
+.long { white-space: normal; overflow-wrap: anywhere; min-width: 18rem; }
+.number { text-align: right; }
 pre { overflow-x: auto; padding: .75rem; border: 1px solid var(--line); border-radius: .25rem; }
 code { font: .875rem ui-monospace, monospace; }
 """
@@ -87,10 +89,7 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [
-        all(cell is None or isinstance(cell, int | float) for cell in column)
-        for column in zip(*table.rows, strict=True)
-    ]
+    numbers = [is_number(column) for column in zip(*table.rows, strict=True)]
     head = "".join(_cell("th", name, n) for name, n in zip(table.columns, numbers, strict=True))
     rows = "\n".join(f"<tr>{_row(row, numbers)}</tr>" for row in table.rows)
     caption = escape(table.caption)
@@ -110,4 +109,5 @@ def _row(row: Sequence[Cell], numbers: Sequence[bool]) -> str:
 
 def _cell(tag: str, text: str, number: bool) -> str:  # noqa: FBT001 - a column's property
     scope = ' scope="col"' if tag == "th" else ""
-    return f"<{tag}{scope}{' class=number' if number else ''}>{escape(text)}</{tag}>"
+    kind = "number" if number else "long" if len(text) > _LONG else ""
+    return f"<{tag}{scope}{f' class={kind}' if kind else ''}>{escape(text)}</{tag}>"

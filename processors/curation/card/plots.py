@@ -8,7 +8,7 @@ from html import escape
 from processors.curation.card.content import Bars, Histogram, written
 
 WIDTH = 360
-_LEFT, _RIGHT, _TOP, _PLOT = 44, 8, 30, 110
+_LEFT, _RIGHT, _TOP, _PLOT = 44, 14, 30, 110
 _NAME, _ROW, _LEGEND = 120, 22, 20
 _LETTER = 6.0
 _LINES = (0, 0.5, 1)
@@ -18,14 +18,15 @@ PARTS = 5
 
 def histogram(plot: Histogram, number: int) -> str:
     """Bars between the edges. `number` makes the ids of the page's plots differ."""
-    edges, counts = _used(plot)
+    plot = plot.reached()
+    edges, counts = plot.edges, plot.counts
     highest, bottom = max(counts) or 1, _TOP + _PLOT
     step = (WIDTH - _LEFT - _RIGHT) / len(counts)
     parts = [_text(0, 14, f"{plot.title} ({plot.axis})", "name")]
     for share in _LINES:
         y = bottom - _PLOT * share
         parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
-        parts.append(_text(_LEFT - 5, y + 4, written(round(highest * share)), "tick", "end"))
+        parts.append(_text(_LEFT - 5, y + 4, _short(round(highest * share)), "tick", "end"))
     for place, count in enumerate(counts):
         height = _PLOT * count / highest
         said = f"{written(edges[place])} to {written(edges[place + 1])}: {count:,}"
@@ -36,7 +37,8 @@ def histogram(plot: Histogram, number: int) -> str:
         x = _LEFT + step * place
         parts.append(_text(x, bottom + 16, _short(edges[place]), "tick", "middle"))
     total = sum(counts)
-    said = f"{total:,} examples; most of them, {max(counts):,}, from {written(edges[counts.index(max(counts))])}."
+    top = written(edges[counts.index(max(counts))])
+    said = f"{total:,} in all; most of them, {max(counts):,}, from {top} up."
     return _svg(number, bottom + 24, f"Histogram: {plot.title}", said, parts)
 
 
@@ -58,14 +60,6 @@ def bars(plot: Bars, number: int) -> str:
         parts.append(_text(x + 5, y + 13, f"{sum(values):,}", "tick"))
     said = "; ".join(f"{name}: {sum(values):,}" for name, values in plot.values)
     return _svg(number, top + len(plot.values) * _ROW + 4, plot.title, said, parts)
-
-
-def _used(plot: Histogram) -> tuple[Sequence[float], Sequence[int]]:
-    """Up to the last edge that is reached, where edges grow without end."""
-    if plot.edges[-1] <= 100:  # noqa: PLR2004 - a share or a score
-        return plot.edges, plot.counts
-    last = max((place for place, count in enumerate(plot.counts) if count), default=0) + 1
-    return plot.edges[: last + 1], plot.counts[:last]
 
 
 def _legend(names: Sequence[str]) -> Iterator[str]:
@@ -97,10 +91,8 @@ def _cut(name: str) -> str:
 
 
 def _short(edge: float) -> str:
-    for size, unit in ((1 << 20, "Mi"), (1 << 10, "Ki")):
-        if edge >= size:
-            return f"{edge / size:g} {unit}"
-    return f"{edge:g}"
+    """In thousands from 10,000 on: a tick has little room."""
+    return f"{edge / 1000:,.3g} k" if edge >= 10_000 else f"{edge:g}"  # noqa: PLR2004
 
 
 def _svg(number: int, height: float, title: str, said: str, parts: Sequence[str]) -> str:

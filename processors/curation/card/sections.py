@@ -13,6 +13,16 @@ from schemas.datasets import Manifest, Split
 Figures = Mapping[str, Any]
 _QUANTILES = {"0.05": "5 %", "0.25": "25 %", "0.5": "median", "0.75": "75 %", "0.95": "95 %"}
 _MOVED = 10
+_NUMBERS = {
+    "score": ("Composite score", "0–100"),
+    "quality": ("Quality", "0–100"),
+    "confidence": ("Confidence", "0–100"),
+    "diversity": ("Diversity", "0–100"),
+    "informativeness": ("Informativeness", "0–100"),
+    "turns": ("Turns", "number"),
+    "answer_chars": ("Length of the answers", "characters"),
+}
+"""How the numbers are called, in the order in which they are shown, and what they are counted in."""
 _VALUES = {
     "source": "Sources",
     "origin": "Origins",
@@ -69,16 +79,18 @@ def _size(manifest: Manifest, figures: Figures) -> Iterator[Block]:
         )
     columns = ["split", "examples", "share", "off the share asked for", "preference pairs"]
     yield Table("Examples by split", columns, rows)
-    rest = [[name, value] for name, value in deviation.items() if name not in set(Split)]
-    yield Table("The split", ["figure", "value"], rest)
+    if "mean_of_cells" in deviation:
+        off = percent(deviation["mean_of_cells"])
+        yield f"The shares of a domain and difficulty are {off} off the ones asked for on average."
 
 
 def _scores(figures: Figures) -> Iterator[Block]:
-    numbers = {n: f for n, f in figures.get("numbers", {}).items() if f["known"]}
+    known = figures.get("numbers", {})
+    numbers = {n: known[n] for n in _NUMBERS if n in known and known[n]["known"]}
     for name, found in numbers.items():
-        yield Histogram(_said(name), _axis(name), found["edges"], found["counts"])
+        yield Histogram(*_NUMBERS[name], found["edges"], found["counts"])
     rows = [
-        [_said(n), f["known"], f["mean"], *(f["quantiles"][q] for q in _QUANTILES)]
+        [_NUMBERS[n][0], f["known"], f["mean"], *(f["quantiles"][q] for q in _QUANTILES)]
         for n, f in numbers.items()
     ]
     yield from _table("Scores", ["", "known", "mean", *_QUANTILES.values()], rows)
@@ -141,7 +153,7 @@ def _pairs(figures: Figures) -> Iterator[Block]:
     margin = figures.get("pairs", {}).get("margin", {"known": 0})
     if margin["known"]:
         yield f"{margin['known']:,} pairs, on average {margin['mean']:.2f} apart (0–1)."
-        yield Histogram("Margin", _axis("margin"), margin["edges"], margin["counts"])
+        yield Histogram("Margin", "0–1", margin["edges"], margin["counts"])
 
 
 def _pii(figures: Figures) -> Iterator[Block]:
@@ -161,7 +173,9 @@ def _drift(figures: Figures) -> Iterator[Block]:
         " above what two samples of these sizes show by chance."
     )
     rows: list[list[Cell]] = [
-        [_said(name), found["index"], found["expected"]] for name, found in drift["psi"].items()
+        [_NUMBERS[name][0], found["index"], found["expected"]]
+        for name, found in drift["psi"].items()
+        if name in _NUMBERS
     ]
     yield from _table("Numbers", ["", "index", "by chance"], rows)
     moves = [
@@ -186,7 +200,4 @@ def _said(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _axis(name: str) -> str:
-    ranges = {"margin": "0–1", "turns": "turns", "answer_chars": "characters"}
-    return ranges.get(name, "0–100")
 

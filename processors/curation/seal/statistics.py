@@ -172,7 +172,7 @@ def _pii(column: pa.ChunkedArray) -> dict[str, dict[str, int]]:
 
 
 def _time(found: pa.Scalar) -> str | None:
-    return found.as_py().isoformat() if found.is_valid else None
+    return f"{found.as_py():%Y-%m-%dT%H:%M:%SZ}" if found.is_valid else None
 
 
 def _rounded(value: Any) -> Any:
