@@ -1,4 +1,4 @@
-"""A sealed dataset as files for other people's training: its shards as they are, or JSON lines of a format."""
+"""A sealed dataset as files for other people's training: Parquet with all columns, or JSON lines of a format."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from operations.empty_folder import require_empty
 from processors.curation.card.markdown import card_markdown
@@ -18,13 +22,15 @@ from processors.curation.formats.alpaca import alpaca
 from processors.curation.formats.chat import Record, chat
 from processors.curation.formats.preference import both_sides, desirable, preference
 from processors.curation.formats.shapes import Shape, shapes
-from schemas.datasets import Manifest, Split
+from schemas.datasets import Example, Manifest, ShardKind, Split
 from schemas.digests import compact_json, digest_of, file_digest
 from schemas.errors import Code, Unrecoverable
+from stores.datasets.columns import COLUMNS, json_text
 from stores.datasets.store import DatasetStore
 
 MANIFEST, CARD = "manifest.json", "README.md"
 _HEAD_BYTES = 2 * 2**20
+_ROWS = 1_024
 
 
 class Format(StrEnum):
@@ -65,7 +71,7 @@ class ExportDataset:
         require_empty(folder)
         skipped: Counter[str] = Counter()
         if format is Format.PARQUET:
-            files = self._shards(sealed, folder)
+            files = self._tables(sealed, folder, say)
         else:
             files = self._lines(sealed, folder, format, skipped, say)
         (folder / CARD).write_text(_front(files) + card_markdown(sealed), encoding="utf-8")
@@ -82,11 +88,24 @@ class ExportDataset:
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         return manifest
 
-    def _shards(self, sealed: Manifest, folder: Path) -> list[dict[str, Any]]:
-        self._store.fetch(sealed.digest, folder)
+    def _tables(self, sealed: Manifest, folder: Path, say: Say) -> list[dict[str, Any]]:
+        """Everything that is known of examples and pairs; messages and tools are JSON texts."""
+        writers: dict[tuple[ShardKind, Split], _Rows] = {}
+        total = sum(sealed.counts.values()) + sum(sealed.pairs.values())
+        items = chain(self._store.examples(sealed.digest), self._store.pairs(sealed.digest))
+        for number, item in enumerate(items):
+            kind = ShardKind.EXAMPLES if isinstance(item, Example) else ShardKind.PAIRS
+            if (kind, item.split) not in writers:
+                prefix = "" if kind is ShardKind.EXAMPLES else f"{kind}-"
+                path = folder / f"{prefix}{item.split}.parquet"
+                writers[kind, item.split] = _Rows(path, COLUMNS[kind])
+            writers[kind, item.split].write(item.content())
+            say("Exporting", number + 1, total)
         return [
-            _file(folder / shard.name, shard.split, shard.rows, str(shard.kind))
-            for shard in sealed.shards
+            _file(writers[kind, split].close(), split, writers[kind, split].rows, str(kind))
+            for kind in ShardKind
+            for split in Split
+            if (kind, split) in writers
         ]
 
     def _lines(
@@ -98,12 +117,12 @@ class ExportDataset:
         say: Say,
     ) -> list[dict[str, Any]]:
         total = sum((sealed.pairs if format is Format.PREFERENCE else sealed.counts).values())
-        writers: dict[Split, _Lines] = {}
+        writers: dict[Split, JsonLines] = {}
         for number, (split, record) in enumerate(self._records(sealed.digest, format)):
             if isinstance(record, str):
                 skipped[record] += 1
             else:
-                writers.setdefault(split, _Lines(folder / f"{split}.jsonl")).write(record)
+                writers.setdefault(split, JsonLines(folder / f"{split}.jsonl")).write(record)
             say("Exporting", number + 1, max(total, number + 1))
         if not writers:
             left = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
@@ -141,7 +160,36 @@ class ExportDataset:
             yield from ((pair.split, record) for record in both_sides(pair) if new(record))
 
 
-class _Lines:
+class _Rows:
+    """A Parquet file, some rows at a time."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.rows = 0
+        self._path, self._schema = path, schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._waiting: list[dict[str, Any]] = []
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Take the content of an example or a pair."""
+        self.rows += 1
+        self._waiting.append(
+            {n: json_text(v) if isinstance(v, list) else v for n, v in content.items()}
+        )
+        if len(self._waiting) >= _ROWS:
+            self._flush()
+
+    def close(self) -> Path:
+        """End the file; where it is."""
+        self._flush()
+        self._writer.close()
+        return self._path
+
+    def _flush(self) -> None:
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._waiting, schema=self._schema))
+        self._waiting.clear()
+
+
+class JsonLines:
     """JSON lines in their order, but those that show a new shape come first (see `shapes`)."""
 
     def __init__(self, path: Path) -> None:

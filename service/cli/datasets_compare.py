@@ -53,8 +53,8 @@ def diff(
         return
     said = [f"{len(found[name]):,} {name}" for name in _LISTS]
     typer.echo(f"{pair[0][:SHORT]} → {pair[1][:SHORT]}: examples {', '.join(said)}")
-    moves = [(m["before"], m["after"], m["rows"]) for m in found["moves"]]
-    print_table("Candidates that moved", ["before", "after", "rows"], moves[:_MOST])
+    fates = [(f["before"], f["after"], f["rows"]) for f in found["fates"]]
+    print_table("Fates that changed", ["before", "after", "rows"], fates[:_MOST])
     rows = [(*where, _plain(a), _plain(b)) for where, (a, b) in _differences(found)]
     print_table("What differs", ["", "", "A", "B"], rows)
     drift = found["drift"]

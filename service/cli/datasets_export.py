@@ -30,8 +30,8 @@ def export(
 ) -> None:
     """Write a dataset so that Hugging Face `datasets` and TRL load it as it is.
 
-    One file a split, the card as README.md, and a manifest with digests. `parquet` is the dataset's own
-    shards; the others are JSON lines.
+    One file a split, the card as README.md, and a manifest with digests. `parquet` has all columns, messages
+    and tools as JSON text, and the preference pairs in files of their own; the others are JSON lines.
     """
     from operations.export_dataset import ExportDataset  # noqa: PLC0415
 

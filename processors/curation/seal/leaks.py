@@ -16,9 +16,9 @@ from processors.curation.seal.conversation import asked
 from schemas.datasets import Example, GoldenCase, Pair
 from schemas.digests import sha256_hex
 
-FACTS = ("row", "session", "user", "task", "cluster", "prompt")
+FACTS = ("row", "session", "user", "task", "cluster", "prompt", "prompt_digest")
 GOLDEN = ("row", "session", "user", "task", "prompt_digest", "prompt")
-SCHEMA = pa.schema([(name, pa.string()) for name in (*FACTS, "prompt_digest", "split")])
+SCHEMA = pa.schema([(name, pa.string()) for name in (*FACTS, "split")])
 """One line for each example and each side of a pair; null where a fact is not known.
 
 `prompt` is a digest of what was asked, folded; `prompt_digest` what ingest said of it.
