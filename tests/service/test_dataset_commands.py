@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from schemas.datasets import ShardKind
 from schemas.errors import Code
+from service.settings import load
 from stores.control import registry
 from stores.control.database import Database, sqlite_url
 from stores.datasets.store import shard_key
@@ -80,8 +80,7 @@ def test_verify_of_a_dataset_that_leaks_ends_with_2(installed: Installed) -> Non
                 return
 
     leaky = changed(installed.store, installed.second, share, honest=True)
-    folder = Path(str(json.loads(command(installed, "list", "--json"))[0]["uri"])[7:]).parents[2]
-    database = Database(sqlite_url(folder / "control.db"))
+    database = Database(sqlite_url(load(installed.config).places.database))
     facts = {"tenant": "default", "model": "m", "version": "9.0.0", "uri": "file:///nowhere"}
     facts |= {"counts": leaky.counts, "parent": None, "job_id": None}
     database.write(lambda c: registry.add_dataset(c, NOW, digest=leaky.digest, **facts))
