@@ -121,7 +121,7 @@ def _turns(number: int, asked: str) -> list[dict[str, Any]]:
 
 
 def _opinions() -> list[Row]:
-    edits = [n for n in range(7, RUNS, 12)]
+    edits = list(range(7, RUNS, 12))
     found = [edited(place, number, f"right {number}") for place, number in enumerate(edits)]
     found += [said(len(edits) + place, n, value=1.0) for place, n in enumerate(range(3, RUNS, 9))]
     return found

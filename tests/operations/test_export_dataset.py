@@ -32,11 +32,11 @@ def exported(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> 
     """The folder of the second dataset in a format, written once."""
     done: dict[Format, Path] = {}
 
-    def export(format: Format) -> Path:
-        if format not in done:
-            done[format] = tmp_path_factory.mktemp("export") / str(format)
-            ExportDataset(installed.store)(installed.second.digest, done[format], format)
-        return done[format]
+    def export(kind: Format) -> Path:
+        if kind not in done:
+            done[kind] = tmp_path_factory.mktemp("export") / str(kind)
+            ExportDataset(installed.store)(installed.second.digest, done[kind], kind)
+        return done[kind]
 
     return export
 
@@ -55,25 +55,25 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("format", LINES)
+@pytest.mark.parametrize("kind", LINES)
 def test_json_lines_load_in_datasets_row_by_row(
-    exported: Exported, load: Callable[..., Any], format: Format
+    exported: Exported, load: Callable[..., Any], kind: Format
 ) -> None:
-    folder = exported(format)
+    folder = exported(kind)
     named = {split: str(folder / f"{split}.jsonl") for split in SPLITS}
     found = load("json", data_files=named)
     for split, path in named.items():
         assert found[split].to_list() == lines_of(Path(path))
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("kind", list(Format))
 def test_the_folder_loads_by_its_name_and_the_manifest_says_what_is_in_it(
-    exported: Exported, load: Callable[..., Any], format: Format
+    exported: Exported, load: Callable[..., Any], kind: Format
 ) -> None:
-    folder = exported(format)
+    folder = exported(kind)
     manifest = json.loads((folder / MANIFEST).read_text())
     found = {"examples": load(str(folder))}
-    if format is Format.PARQUET:
+    if kind is Format.PARQUET:
         found["pairs"] = load(str(folder), "pairs")
     for file in manifest["files"]:
         assert found[file["kind"]][file["split"]].num_rows == file["rows"] > 0
@@ -105,11 +105,11 @@ def test_every_example_and_every_pair_is_there_once(
         Format.CHAT_JSONL: [(e.split, chat(e)) for e in store.examples(digest)],
         Format.PREFERENCE: [(p.split, preference(p)) for p in store.pairs(digest)],
     }
-    for format, records in wanted.items():
+    for kind, records in wanted.items():
         found = [
             (split, line)
             for split in SPLITS
-            for line in lines_of(exported(format) / f"{split}.jsonl")
+            for line in lines_of(exported(kind) / f"{split}.jsonl")
         ]
         assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, records))
 
@@ -124,9 +124,7 @@ def test_alpaca_counts_what_it_cannot_say(exported: Exported, installed: Install
 
 
 def test_kto_labels_each_answer_once(exported: Exported, installed: Installed) -> None:
-    lines = [
-        line for split in SPLITS for line in lines_of(exported(Format.KTO) / f"{split}.jsonl")
-    ]
+    lines = [line for split in SPLITS for line in lines_of(exported(Format.KTO) / f"{split}.jsonl")]
     texts = [json.dumps(line) for line in lines]
     assert len(texts) == len(set(texts))
     assert sum(line["label"] for line in lines) >= sum(installed.second.counts.values())
@@ -190,14 +188,14 @@ def tokenizer(tiny_base: Path) -> Any:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("format", [Format.CHAT_JSONL, Format.PREFERENCE, Format.KTO])
+@pytest.mark.parametrize("kind", [Format.CHAT_JSONL, Format.PREFERENCE, Format.KTO])
 def test_trl_takes_each_record_as_it_is(
-    exported: Exported, load: Callable[..., Any], tokenizer: Any, format: Format
+    exported: Exported, load: Callable[..., Any], tokenizer: Any, kind: Format
 ) -> None:
     from trl.data_utils import apply_chat_template, extract_prompt, is_conversational
 
     called = 0
-    for split in load(str(exported(format))).values():
+    for split in load(str(exported(kind))).values():
         for record in split:
             assert is_conversational(record)
             tools = json.loads(record["tools"])
@@ -213,7 +211,7 @@ def test_trl_takes_each_record_as_it_is(
                 called += 1
                 written = json.dumps(call["function"]["arguments"], ensure_ascii=False)
                 assert f'"arguments": {written}' in text
-            if format is Format.PREFERENCE:
+            if kind is Format.PREFERENCE:
                 joined = {k: [*record["prompt"], *record[k]] for k in ("chosen", "rejected")}
                 assert extract_prompt(joined)["prompt"][: len(record["prompt"])] == record["prompt"]
     assert called > 20
@@ -221,7 +219,7 @@ def test_trl_takes_each_record_as_it_is(
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("format", "method"),
+    ("kind", "method"),
     [(Format.CHAT_JSONL, "SFT"), (Format.PREFERENCE, "DPO"), (Format.KTO, "KTO")],
 )
 def test_trl_trains_on_it(
@@ -230,14 +228,14 @@ def test_trl_trains_on_it(
     tokenizer: Any,
     tiny_base: Path,
     tmp_path: Path,
-    format: Format,
+    kind: Format,
     method: str,
 ) -> None:
     """Two steps of each trainer on the tiny base: the loss is a number, and every row was prepared."""
     import trl
     from transformers import AutoModelForCausalLM
 
-    found = load(str(exported(format)))
+    found = load(str(exported(kind)))
     options: dict[str, Any] = {
         "output_dir": str(tmp_path),
         "max_steps": 2,

@@ -143,7 +143,9 @@ def test_damaged_lost_and_foreign_files_are_faults_and_no_crash(tmp_path: Path) 
     kept = found.first.model_copy(update={"digest": "f" * 64})
     manifest = f"datasets/{found.first.digest}/manifest.json"
     found.store.objects.put(manifest, canonical_json(kept.model_dump(mode="json")))
-    assert any("not " + found.first.digest in line for line in faults(found.store, found.first.digest))
+    assert any(
+        "not " + found.first.digest in line for line in faults(found.store, found.first.digest)
+    )
 
 
 def test_a_leak_in_a_dataset_that_agrees_with_itself_is_found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -39,7 +39,9 @@ def manifest(**changes: Any) -> Manifest:
         "statistics": shown,
         "golden": "9" * 64,
         "erased": "e" * 64,
-        "shards": (Shard(name="s", kind=ShardKind.EXAMPLES, split=None, rows=1, content="c", file="f"),),
+        "shards": (
+            Shard(name="s", kind=ShardKind.EXAMPLES, split=None, rows=1, content="c", file="f"),
+        ),
         "libraries": {"pyarrow": "26.0.1"},
         "parent": "a" * 64,
     }
@@ -65,9 +67,6 @@ class Page(HTMLParser):
         if tag not in ("meta", "rect", "path"):
             self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
-
     def handle_endtag(self, tag: str) -> None:
         if tag not in ("rect", "path"):
             assert self.open.pop() == tag
@@ -89,7 +88,7 @@ def test_every_plot_says_what_it_shows_and_its_figures_stand_in_a_table() -> Non
     text = card_page(manifest())
     plots = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
     for plot in plots:
-        root = ElementTree.fromstring(plot)
+        root = ET.fromstring(plot)
         named = str(root.get("aria-labelledby")).split()
         told = [root.find(f"*[@id='{name}']") for name in named]
         assert all(each is not None and each.text for each in told)
@@ -98,7 +97,7 @@ def test_every_plot_says_what_it_shows_and_its_figures_stand_in_a_table() -> Non
     for shown in ("| Quality | 204 |", "| near duplicate | REJECT | 7 |", "| EMAIL | 2 | 7 | 2 |"):
         assert shown in markdown
     assert "c:execution.completed:0 | 1,234,567" in markdown
-    assert '| min_quality | 80.0 | 70.0 |' in markdown
+    assert "| min_quality | 80.0 | 70.0 |" in markdown
     for digest in ("d" * 64, "a" * 64, "9" * 64, "e" * 64):
         assert digest in markdown
         assert digest in text
@@ -122,7 +121,9 @@ def test_the_same_manifest_gives_the_same_card() -> None:
     assert card_markdown(read) == card_markdown(manifest())
 
 
-@pytest.mark.parametrize("left_out", [{"statistics": {}}, {"statistics": {}, "counts": {}}], ids=str)
+@pytest.mark.parametrize(
+    "left_out", [{"statistics": {}}, {"statistics": {}, "counts": {}}], ids=str
+)
 def test_a_dataset_without_figures_has_a_card_too(left_out: dict[str, Any]) -> None:
     bare = manifest(**left_out, golden=None, parent=None, pairs={}, offsets={})
     assert "near duplicate" in card_markdown(bare)

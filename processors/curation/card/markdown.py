@@ -36,7 +36,9 @@ def _table(block: Table) -> str:
     numbers = [is_number(column) for column in zip(*block.rows, strict=True)]
     rule = ["---:" if number else "---" for number in numbers]
     lines = [block.columns, rule, *([written(cell) for cell in row] for row in block.rows)]
-    return f"**{block.caption}**\n\n" + "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in lines)
+    return f"**{block.caption}**\n\n" + "\n".join(
+        f"| {' | '.join(map(_cell, row))} |" for row in lines
+    )
 
 
 @_block.register

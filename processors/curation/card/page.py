@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from processors.curation.card.content import Bars, Block, Cell, Code, Histogram, Table, is_number, written
+from processors.curation.card.content import (
+    Bars,
+    Block,
+    Cell,
+    Code,
+    Histogram,
+    Table,
+    is_number,
+    written,
+)
 from processors.curation.card.plots import bars, histogram
 from processors.curation.card.sections import sections, title
 from schemas.datasets import Manifest
@@ -102,8 +111,7 @@ def _table(table: Table) -> str:
 
 def _row(row: Sequence[Cell], numbers: Sequence[bool]) -> str:
     return "".join(
-        _cell("td", written(cell), number)
-        for cell, number in zip(row, numbers, strict=True)
+        _cell("td", written(cell), number) for cell, number in zip(row, numbers, strict=True)
     )
 
 

@@ -188,9 +188,7 @@ def _drift(figures: Figures) -> Iterator[Block]:
     yield from _table("Shares that moved most", ["column", "value", "before", "now"], shown)
 
 
-def _table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]
-) -> Iterator[Table]:
+def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterator[Table]:
     if rows:
         yield Table(caption, columns, rows)
 
@@ -198,6 +196,3 @@ def _table(
 def _said(name: str) -> str:
     """A name as people write it."""
     return name.replace("_", " ")
-
-
-

@@ -60,4 +60,6 @@ def _call(call: Mapping[str, Any], number: int) -> Record:
 
 
 def _definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    return tool if isinstance(tool.get("function"), dict) else {"type": "function", "function": tool}
+    return (
+        tool if isinstance(tool.get("function"), dict) else {"type": "function", "function": tool}
+    )

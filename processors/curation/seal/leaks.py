@@ -69,7 +69,9 @@ def golden_inside(lines: pa.Table, cases: Sequence[GoldenCase]) -> dict[str, int
         "prompt": {p for case in cases if (p := _prompt(case.messages)) is not None},
     }
     return {
-        fact: int(pc.sum(pc.is_in(lines[fact], pa.array(sorted(held[fact]), pa.string()))).as_py() or 0)
+        fact: int(
+            pc.sum(pc.is_in(lines[fact], pa.array(sorted(held[fact]), pa.string()))).as_py() or 0
+        )
         for fact in GOLDEN
     }
 
