@@ -100,7 +100,9 @@ class SealDataset:
             table = outcome(decision)
             last = self._last(tenant, model)
             gathered = self._gather(sources, decision, table, spill, last)
-        manifest = _manifest(sources, recipe, offsets, decision, gathered, golden, last)
+        manifest = _manifest(
+            sources, recipe, offsets, decision, table, gathered, golden, last
+        )
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
         manifest = self._store.write(manifest, index, table.select(FATES))
         self._register(manifest, now, job_id)
@@ -232,6 +234,7 @@ def _manifest(
     recipe: Recipe,
     offsets: Mapping[str, int],
     decision: Decision,
+    table: pa.Table,
     gathered: Gathered,
     golden: str | None,
     last: Manifest | None,
