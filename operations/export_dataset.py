@@ -22,7 +22,7 @@ from processors.curation.formats.alpaca import alpaca
 from processors.curation.formats.chat import Record, chat
 from processors.curation.formats.preference import both_sides, desirable, preference
 from processors.curation.formats.shapes import Shape, shapes
-from schemas.datasets import Example, Manifest, ShardKind, Split
+from schemas.datasets import Example, Manifest, Pair, ShardKind, Split
 from schemas.digests import compact_json, digest_of, file_digest
 from schemas.errors import Code, Unrecoverable
 from stores.datasets.columns import COLUMNS, json_text
@@ -92,7 +92,9 @@ class ExportDataset:
         """Everything that is known of examples and pairs; messages and tools are JSON texts."""
         writers: dict[tuple[ShardKind, Split], _Rows] = {}
         total = sum(sealed.counts.values()) + sum(sealed.pairs.values())
-        items = chain(self._store.examples(sealed.digest), self._store.pairs(sealed.digest))
+        items: Iterator[Example | Pair] = chain(
+            self._store.examples(sealed.digest), self._store.pairs(sealed.digest)
+        )
         for number, item in enumerate(items):
             kind = ShardKind.EXAMPLES if isinstance(item, Example) else ShardKind.PAIRS
             if (kind, item.split) not in writers:

@@ -100,9 +100,7 @@ class SealDataset:
             table = outcome(decision)
             last = self._last(tenant, model)
             gathered = self._gather(sources, decision, table, spill, last)
-        manifest = _manifest(
-            sources, recipe, offsets, decision, table, gathered, golden, last
-        )
+        manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
         manifest = self._store.write(manifest, index, table.select(FATES))
         self._register(manifest, now, job_id)

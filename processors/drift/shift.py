@@ -14,7 +14,7 @@ def shift(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """The drift from one dataset's statistics (see `processors.curation.seal.statistics`) to another's.
 
     `psi`: by number {index, expected}, where both have it in the same bins. `shares`: by column and value
-    {before, now}, shares of each dataset's examples, for values of which either has any.
+    {before, now}, shares of each dataset's examples, for values of which either has any. Rounded to 1e-6.
     """
     return {
         "psi": _indices(now.get("numbers", {}), before.get("numbers", {})),
@@ -33,7 +33,7 @@ def _indices(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dic
             continue
         moved = stability(now[name]["counts"], before[name]["counts"])
         if moved is not None:
-            found[name] = moved._asdict()
+            found[name] = {key: round(value, 6) for key, value in moved._asdict().items()}
     return found
 
 
@@ -45,8 +45,8 @@ def _values(statistics: Mapping[str, Any], name: str) -> Mapping[str, int]:
 def _shares(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, dict[str, float]]:
     return {
         value: {
-            "before": before.get(value, 0) / sum(before.values()),
-            "now": now.get(value, 0) / sum(now.values()),
+            "before": round(before.get(value, 0) / sum(before.values()), 6),
+            "now": round(now.get(value, 0) / sum(now.values()), 6),
         }
         for value in sorted(now.keys() | before.keys())
     }

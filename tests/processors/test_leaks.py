@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -49,10 +50,11 @@ def test_a_sealed_dataset_has_nothing_in_two_parts(examples: tuple[Example, ...]
 def test_one_fact_in_two_parts_is_found(examples: tuple[Example, ...], fact: str) -> None:
     one = next(example for example in examples if example.split is Split.TEST)
     other = next(example for example in examples if example.split is Split.TRAIN)
-    stolen = {
+    special: dict[str, dict[str, Any]] = {
         "row": {"row_id": one.row_id},
         "prompt": {"messages": (*one.messages[:-1], answer(content="else"))},
-    }.get(fact, {fact: getattr(one, fact, None)})
+    }
+    stolen = special.get(fact) or {fact: getattr(one, fact)}
     found = crossing(table(*examples, replace(other, **stolen)))
     assert found[fact] == 1
     assert sum(found.values()) == 1
@@ -82,7 +84,7 @@ def test_a_golden_case_in_a_dataset_is_found(examples: tuple[Example, ...]) -> N
         case_id="r", task="t", prompt_digest="p", messages=[user("no such")], expected={}
     )
     assert not sum(golden_inside(table(*examples), [apart]).values())
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "row": {"case_id": one.row_id},
         "task": {"task": one.task},
         "session": {"session": one.session},

@@ -78,7 +78,8 @@ def statistics(
         "pii": _pii(kept["pii"]),
         "deviation": dict(sorted(deviation.items())),
     }
-    return _rounded({**found, "drift": shift(found, parent) if parent else None})
+    whole: dict[str, Any] = _rounded({**found, "drift": shift(found, parent) if parent else None})
+    return whole
 
 
 def _number(column: pa.ChunkedArray, edges: Sequence[float]) -> dict[str, Any]:
