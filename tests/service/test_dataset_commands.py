@@ -82,7 +82,12 @@ def test_verify_of_a_dataset_that_leaks_ends_with_2(installed: Installed) -> Non
 
     leaky = changed(installed.store, installed.second, share, honest=True)
     database = Database(sqlite_url(load(installed.config).places.database))
-    facts: dict[str, Any] = {"tenant": "default", "model": "m", "version": "9.0.0", "uri": "file:///nowhere"}
+    facts: dict[str, Any] = {
+        "tenant": "default",
+        "model": "m",
+        "version": "9.0.0",
+        "uri": "file:///nowhere",
+    }
     facts |= {"counts": leaky.counts, "parent": None, "job_id": None}
     database.write(lambda c: registry.add_dataset(c, NOW, digest=leaky.digest, **facts))
     line = command(installed, "verify", leaky.digest, code=2)
