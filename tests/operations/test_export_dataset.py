@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from importlib.resources import files
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from operations.export_dataset import CARD, MANIFEST, ExportDataset, Format, JsonLines
-from processors.curation.formats.chat import chat
+from processors.curation.formats.chat import chat, turns
 from processors.curation.formats.preference import preference
-from schemas.digests import file_digest
+from schemas.chat import Message
+from schemas.digests import digest_of, file_digest
 from schemas.errors import Code, Unrecoverable
+from tests.imports import real_traces as traces
 from tests.sealed import Installed, install
 
 LINES = [Format.CHAT_JSONL, Format.ALPACA, Format.PREFERENCE, Format.KTO]
@@ -155,6 +158,23 @@ def test_a_large_file_that_begins_plain_and_ends_with_calls_loads(
     found = load("json", data_files=str(ordered))["train"]
     assert found.num_rows == writer.rows == 11_003
     assert [row["messages"] for row in found if row["tools"] != "null"] == [called] * 3
+
+
+@pytest.mark.data
+def test_real_conversations_load_turn_by_turn(
+    shared_data: Path, tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    writer, records = JsonLines(tmp_path / "train.jsonl"), []
+    for file in (*traces.tau2(shared_data, "sft"), *traces.tau2(shared_data, "base")):
+        for run in json.loads(gzip.decompress(file.read_bytes()))["simulations"]:
+            said = [Message.model_validate(turn).canonical() for turn in run["messages"]]
+            records.append({"messages": turns(said), "tools": "null"})
+            writer.write(records[-1])
+    found = load("json", data_files=str(writer.close()))["train"].to_list()
+    assert sorted(map(digest_of, found)) == sorted(map(digest_of, records))
+    calls = [c for r in found for turn in r["messages"] for c in turn.get("tool_calls", ())]
+    assert len(calls) > 1_000
+    assert all(isinstance(call["function"]["arguments"], dict) for call in calls)
 
 
 def test_a_folder_with_something_in_it_and_nothing_to_say_are_refused(

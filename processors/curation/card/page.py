@@ -39,6 +39,7 @@ svg { display: block; width: 100%; height: auto; font: 11px system-ui, sans-seri
 .name { fill: var(--ink); font-size: 12px; font-weight: 600; }
 .tick { fill: var(--soft); }
 .grid { stroke: var(--line); fill: none; }
+[class^=part] { stroke: var(--back); stroke-width: .75; }
 .part0 { fill: var(--part0); } .part1 { fill: var(--part1); } .part2 { fill: var(--part2); }
 .part3 { fill: var(--part3); } .part4 { fill: var(--part4); }
 .scroll { overflow-x: auto; margin: 1rem 0; }
