@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from operations.empty_folder import require_empty
 from schemas.digests import file_digest
 from schemas.errors import Code, Unrecoverable
 from stores.ledger.place import Place
@@ -65,7 +66,7 @@ class ExportLedger:
     ) -> dict[str, Any]:
         """Write the files; the manifest. Raises Unrecoverable(FOREIGN_FOLDER or BAD_OPTION)."""
         columns = _columns(selection.columns)
-        _require_empty(folder)
+        require_empty(folder)
         scan = Scan(self._ledger)
         total, files = scan.count(selection.wanted), list[dict[str, Any]]()
         filled = (batch for batch in scan.batches(columns, selection.wanted) if len(batch))
@@ -95,18 +96,6 @@ def _columns(asked: Sequence[str] | None) -> Sequence[str]:
         remedy = f"{meant}there are {', '.join(_ALL)}"
         raise Unrecoverable(Code.BAD_OPTION, f"no column {unknown[0]!r}", remedy=remedy)
     return asked or _ALL
-
-
-def _require_empty(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        full = any(folder.iterdir())
-    except FileExistsError:
-        raise Unrecoverable(Code.FOREIGN_FOLDER, f"{folder} is a file") from None
-    except OSError as error:
-        raise Unrecoverable(Code.UNWRITABLE, f"{folder}: {error.strerror}") from error
-    if full:
-        raise Unrecoverable(Code.FOREIGN_FOLDER, f"{folder} is not empty")
 
 
 def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatch]]:

@@ -22,6 +22,7 @@ from operations.survey_window import Said, read_feedback, runs, survey_window
 from operations.train_domains import load
 from processors.curation.domains.model import DomainModel
 from processors.curation.seal.decide import NO_PART, Decision, Window, decide
+from processors.curation.seal.figures import figures
 from processors.curation.seal.golden import choose_golden
 from processors.curation.seal.identity import dataset_digest
 from processors.curation.seal.outcome import FATES, PARTS, outcome
@@ -99,7 +100,7 @@ class SealDataset:
             table = outcome(decision)
             last = self._last(tenant, model)
             gathered = self._gather(sources, decision, table, spill, last)
-        manifest = _manifest(sources, recipe, offsets, decision, gathered, golden, last)
+        manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
         manifest = self._store.write(manifest, index, table.select(FATES))
         self._register(manifest, now, job_id)
@@ -231,6 +232,7 @@ def _manifest(
     recipe: Recipe,
     offsets: Mapping[str, int],
     decision: Decision,
+    table: pa.Table,
     gathered: Gathered,
     golden: str | None,
     last: Manifest | None,
@@ -249,7 +251,7 @@ def _manifest(
             for part in Split
         },
         dropped=decision.fates.counts(),
-        statistics={},
+        statistics=figures(decision, table, last.statistics if last else None),
         golden=golden,
         erased=digest_of([list(subject) for subject in sources.said.subjects]),
         generation=decision.generation,

@@ -153,6 +153,16 @@ class Code(Enum):
         "a domain model was written by another Lorikeet",
         "fit it again: lorikeet domains train",
     )
+    DATASET_LEAKS = (
+        "E7361",
+        "a dataset has one thing in two parts, or in its golden set",
+        "do not train on it: report it, and seal again",
+    )
+    NOTHING_TO_EXPORT = (
+        "E7362",
+        "the dataset has nothing that the format can say",
+        "choose another --format",
+    )
 
     # E74xx  training
     BAD_JOB = ("E7401", "the job folder does not fit its contract", "compare it with docs/jobs.md")

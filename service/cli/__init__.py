@@ -11,6 +11,7 @@ import typer
 from schemas.errors import Halted, LorikeetError, NotReady
 from service.cli import (
     config,
+    datasets,
     demo,
     dev,
     domains,
@@ -36,6 +37,7 @@ demo.add_to(app)
 run.add_to(app)
 importing.add_to(app)
 look.add_to(app)
+datasets.add_to(app)
 domains.add_to(app)
 ledger.add_to(app)
 letters.add_to(app)

@@ -1,8 +1,8 @@
-"""`lorikeet status` and `lorikeet datasets`."""
+"""`lorikeet status`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -11,23 +11,17 @@ from service.cli.options import (
     AsJson,
     Config,
     Data,
-    Tenant,
     percent,
     print_json,
     print_table,
-    utc,
-    whole,
     wiring_of,
 )
 from service.cli.partitions import accept_gap_command, partition_of
-
-_DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(name="status")(status)
-    app.add_typer(_DATASETS, name="datasets")
 
 
 def status(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
@@ -85,74 +79,3 @@ def _converged(model: dict[str, Any]) -> str:
 
 def _running(rollout: dict[str, Any] | None) -> str:
     return f"{rollout['state']} {rollout['id'][:SHORT]}" if rollout else "–"
-
-
-@_DATASETS.command(name="list")
-def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Sealed datasets, oldest first."""
-    from stores.control import registry  # noqa: PLC0415
-
-    found = wiring_of(config, data).database.read(registry.dataset_list)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            f"{d['tenant']}/{d['model']}",
-            d["version"],
-            d["digest"][:SHORT],
-            *(d["counts"].get(split, 0) for split in ("train", "validation", "test")),
-            utc(d["created_at"]),
-        )
-        for d in found
-    ]
-    columns = ["model", "version", "digest", "train", "validation", "test", "sealed"]
-    print_table("Datasets", columns, rows, whole=["digest", "sealed"])
-
-
-@_DATASETS.command(name="show")
-def show_dataset(
-    digest: Annotated[str, typer.Argument(help="The dataset's digest, or the start of it.")],
-    config: Config = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """A dataset's manifest: recipe, offsets, counts, and what was left out and why."""
-    from schemas.errors import Code, Unrecoverable  # noqa: PLC0415
-    from stores.control import registry  # noqa: PLC0415
-
-    wiring = wiring_of(config, data)
-    known = [d["digest"] for d in wiring.database.read(registry.dataset_list)]
-    wanted = whole(digest, known)
-    if wanted is None:
-        raise Unrecoverable(Code.NO_SUCH_DATASET, digest)
-    _print_manifest(wiring.datasets.manifest(wanted).model_dump(mode="json"), as_json=as_json)
-
-
-@_DATASETS.command(name="seal")
-def seal_dataset(
-    model: Annotated[str, typer.Argument(help="The model's name.")],
-    tenant: Tenant = "default",
-    config: Config = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Seal what the ledger holds now under the model's recipe, without training on it."""
-    from service.wiring import clock  # noqa: PLC0415
-    from stores.control import counters  # noqa: PLC0415
-
-    wiring = wiring_of(config, data)
-    settings = wiring.settings.model(tenant, model)
-    wiring.count_ledger()
-    offsets = wiring.database.read(counters.offsets)
-    manifest = wiring.seal_dataset(tenant, model, settings.recipe, offsets, clock())
-    _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
-
-
-def _print_manifest(manifest: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(manifest)
-        return
-    import yaml  # noqa: PLC0415
-
-    typer.echo(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).rstrip())

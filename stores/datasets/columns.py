@@ -36,6 +36,11 @@ _STABLE = [field.name for field in fields(Example) if field.name not in DECIDED]
 _PAIR = [field.name for field in fields(Pair) if field.name != "split"]
 SCHEMAS = {ShardKind.EXAMPLES: _schema(_STABLE), ShardKind.PAIRS: _schema(_PAIR)}
 """The columns of a shard."""
+COLUMNS = {
+    ShardKind.EXAMPLES: _schema([field.name for field in fields(Example)]),
+    ShardKind.PAIRS: _schema([field.name for field in fields(Pair)]),
+}
+"""All that is known of an example or a pair, in one table."""
 INDEX = _schema(["row_id", *DECIDED])
 """The columns of a dataset's index."""
 

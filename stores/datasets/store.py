@@ -107,12 +107,10 @@ class DatasetStore:
 
     def examples(self, digest: str) -> Iterator[Example]:
         """The examples of a dataset in canonical order, a shard at a time."""
-        manifest = self.manifest(digest)
-        index = _table(self._own(manifest, INDEX))
-        begin = 0
-        for shard in manifest.shards:
+        index, begin = self.index(digest), 0
+        for shard in self.manifest(digest).shards:
             if shard.kind is ShardKind.EXAMPLES:
-                records = _table(self._bytes(shard)).to_pylist()
+                records = self.shard(shard).to_pylist()
                 decided = index.slice(begin, len(records)).to_pylist()
                 begin += len(records)
                 yield from map(to_example, records, decided)
@@ -121,8 +119,16 @@ class DatasetStore:
         """The preference pairs of a dataset, split by split, a shard at a time."""
         for shard in self.manifest(digest).shards:
             if shard.kind is ShardKind.PAIRS and shard.split is not None:
-                for record in _table(self._bytes(shard)).to_pylist():
+                for record in self.shard(shard).to_pylist():
                     yield to_pair(record, shard.split)
+
+    def index(self, digest: str) -> pa.Table:
+        """What was decided of each example, in the order of the shards."""
+        return _table(self._own(self.manifest(digest), INDEX))
+
+    def shard(self, shard: Shard) -> pa.Table:
+        """What a shard holds. Raises Unrecoverable(DATASET_CORRUPT)."""
+        return _table(self._bytes(shard))
 
     def write_golden(self, cases: Sequence[GoldenCase]) -> tuple[str, str]:
         """Freeze a golden set; its digest and where it lies."""

@@ -106,9 +106,7 @@ def test_the_first_golden_set_is_kept_out(sealed: Manifest, store: DatasetStore)
     assert not {c.case_id for c in cases} & {e.row_id for e in store.examples(sealed.digest)}
 
 
-def test_an_adapter_is_trained_on_them(
-    folder: Path, sealed: Manifest, store: DatasetStore
-) -> None:
+def test_an_adapter_is_trained_on_them(folder: Path, sealed: Manifest, store: DatasetStore) -> None:
     corpus = [{"messages": list(e.messages)} for e in store.examples(sealed.digest)][:100]
     tiny = TinySettings(hidden=32, heads=2, vocabulary=600, steps=20, max_positions=LENGTH)
     job = JobSpec(job_id="base", kind="make_base", tiny=tiny, max_new_tokens=16)

@@ -106,9 +106,7 @@ def decide(window: Window, recipe: Recipe) -> Decision:
     scores = _score(judged, window.sketches.signatures, recipe)
     caps.apply_caps(facts, recipe, fates)
     weights = _balanced(judged, recipe)
-    pairs = preference_pairs(
-        facts, judged.usable, judged.good, recipe.min_margin, recipe.max_pairs
-    )
+    pairs = preference_pairs(facts, judged.usable, judged.good, recipe.min_margin, recipe.max_pairs)
     parts, split = _split(judged, pairs, recipe)
     pairs = pairs.take(parts[pairs.chosen] != NO_PART)
     return Decision(
@@ -134,7 +132,9 @@ def judge(window: Window, recipe: Recipe) -> Judged:
     fates.drop(erased(facts, window.subjects), "erased")
     fates.drop(repeated(facts, fates.kept), "duplicate_across_partitions")
     hard = hardness(facts, fates.kept)
-    quality = pa.array(judged_quality(facts, fates.kept, window.feedback, hard.score), from_pandas=True)
+    quality = pa.array(
+        judged_quality(facts, fates.kept, window.feedback, hard.score), from_pandas=True
+    )
     facts = facts.set_column(facts.schema.get_field_index("quality"), "quality", quality)
     usable = selection.usable(facts, fates.kept)
     selection.select(facts, recipe, fates)

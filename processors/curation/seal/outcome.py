@@ -19,6 +19,7 @@ PARTS = (Split.TRAIN, Split.VALIDATION, Split.TEST)
 _HANDED_ON = (
     *("label", "prompt_digest", "task", "session", "user", "domain", "task_type", "source"),
     *("origin", "trust", "adapter_digest", "pii", "event_time", "tenant", "run_id"),
+    *("turns", "answer_chars"),
 )
 FATES = (
     *("row_id", "selection", "reason", "split", "score", "quality", "confidence", "diversity"),

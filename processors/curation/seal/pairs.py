@@ -43,9 +43,7 @@ def worth(facts: pa.Table) -> Numbers:
     return either
 
 
-def preference_pairs(
-    facts: pa.Table, usable: Mask, good: Mask, least: float, most: int
-) -> Pairs:
+def preference_pairs(facts: pa.Table, usable: Mask, good: Mask, least: float, most: int) -> Pairs:
     """Pairs of usable rows that were asked the same, in canonical order of the better one, which is `good`.
 
     Of one prompt the best is paired with the worst, the second with the last but one and so on, as long as

@@ -17,7 +17,6 @@ from schemas.events import EXECUTION
 from schemas.rows import Disposition
 
 
-
 def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     """Leave out what must not be learned. A person's edit or word goes before any threshold."""
     fates.drop(equal(facts["state"], "no_text"), "no_text")

@@ -23,7 +23,17 @@ from schemas.digests import compact_json
 
 COLUMNS = (
     *("cluster", "topic", "incarnation", "partition", "offset", "tenant", "source", "id", "type"),
-    *("timestamp", "event_time", "disposition", "agent", "adapter_digest", "arm", "session", "user", "run_id"),
+    *(
+        "timestamp",
+        "event_time",
+        "disposition",
+        "agent",
+        "adapter_digest",
+        "arm",
+        "session",
+        "user",
+        "run_id",
+    ),
     *(
         "plan_id",
         "task",

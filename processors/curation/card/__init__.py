@@ -1,0 +1,1 @@
+"""The data card of a sealed dataset: what it says, and how it looks."""

@@ -1,0 +1,1 @@
+"""Examples and pairs as records of formats that other people's training reads."""

@@ -1,0 +1,24 @@
+"""The statistics of a decided window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from processors.curation.seal.decide import Decision
+from processors.curation.seal.outcome import PARTS
+from processors.curation.seal.statistics import statistics
+
+
+def figures(
+    decision: Decision, table: pa.Table, parent: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The figures of a dataset from its decision, that as a table (see `outcome`), and its parent's."""
+    splits = [str(PARTS[part]) for part in decision.pair_parts.tolist()]
+    pairs = list(zip(splits, decision.pairs.margin.tolist(), strict=True))
+    found = decision.split
+    overall = zip(map(str, PARTS), found.overall_deviation.tolist(), strict=True)
+    deviation = {**dict(overall), "mean_of_cells": found.mean_deviation}
+    return statistics(table, pairs, deviation, parent)

@@ -1,0 +1,120 @@
+"""`lorikeet datasets list | show | card | seal`; comparing and exporting have modules of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas.errors import Code, Unrecoverable
+from service.cli import datasets_compare, datasets_export
+from service.cli.dataset_place import Digest, whole_digest
+from service.cli.options import (
+    SHORT,
+    AsJson,
+    Config,
+    Data,
+    Tenant,
+    print_json,
+    print_table,
+    utc,
+    wiring_of,
+)
+
+_DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
+_SPLITS = ("train", "validation", "test")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(_DATASETS, name="datasets")
+    datasets_compare.add_to(_DATASETS)
+    datasets_export.add_to(_DATASETS)
+
+
+@_DATASETS.command(name="list")
+def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Sealed datasets, oldest first."""
+    from stores.control import registry  # noqa: PLC0415
+
+    found = wiring_of(config, data).database.read(registry.dataset_list)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            f"{d['tenant']}/{d['model']}",
+            d["version"],
+            d["digest"][:SHORT],
+            *(d["counts"].get(split, 0) for split in _SPLITS),
+            utc(d["created_at"]),
+        )
+        for d in found
+    ]
+    columns = ["model", "version", "digest", *_SPLITS, "sealed"]
+    print_table("Datasets", columns, rows, whole=["digest", "sealed"])
+
+
+@_DATASETS.command(name="show")
+def show_dataset(
+    digest: Digest, config: Config = None, data: Data = None, as_json: AsJson = False
+) -> None:
+    """A dataset's manifest: recipe, offsets, counts, and what was left out and why."""
+    wiring = wiring_of(config, data)
+    manifest = wiring.datasets.manifest(whole_digest(wiring, digest))
+    _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
+
+
+@_DATASETS.command(name="card")
+def card(
+    digest: Digest,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page, with plots.")
+    ] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """What is in a dataset and how it came to be: Markdown, or one HTML file."""
+    from processors.curation.card.markdown import card_markdown  # noqa: PLC0415
+    from processors.curation.card.page import card_page  # noqa: PLC0415
+
+    wiring = wiring_of(config, data)
+    manifest = wiring.datasets.manifest(whole_digest(wiring, digest))
+    if html is None:
+        typer.echo(card_markdown(manifest), nl=False)
+        return
+    try:
+        html.write_text(card_page(manifest), encoding="utf-8")
+    except OSError as error:
+        raise Unrecoverable(Code.UNWRITABLE, f"{html}: {error.strerror}") from error
+    typer.echo(f"Written: {html}")
+
+
+@_DATASETS.command(name="seal")
+def seal_dataset(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    tenant: Tenant = "default",
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Seal what the ledger holds now under the model's recipe, without training on it."""
+    from service.wiring import clock  # noqa: PLC0415
+    from stores.control import counters  # noqa: PLC0415
+
+    wiring = wiring_of(config, data)
+    settings = wiring.settings.model(tenant, model)
+    wiring.count_ledger()
+    offsets = wiring.database.read(counters.offsets)
+    manifest = wiring.seal_dataset(tenant, model, settings.recipe, offsets, clock())
+    _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
+
+
+def _print_manifest(manifest: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(manifest)
+        return
+    import yaml  # noqa: PLC0415
+
+    typer.echo(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).rstrip())
