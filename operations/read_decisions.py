@@ -68,9 +68,7 @@ def decisions(
     return found, faults
 
 
-def _answer(
-    said: Written, contents: Mapping[str, Mapping[str, Any]]
-) -> answers.Answer | None:
+def _answer(said: Written, contents: Mapping[str, Mapping[str, Any]]) -> answers.Answer | None:
     if said.decision is not Verdict.EDIT:
         return None
     if said.row_id not in contents:

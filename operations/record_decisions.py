@@ -80,7 +80,9 @@ class DecisionEvents:
             data={**said, **about, "target": named},
         )
         value, headers = message(event)
-        decode(Record(event.topic, 0, 0, 0, event.key.encode(), value, tuple(headers)), self._limits)
+        decode(
+            Record(event.topic, 0, 0, 0, event.key.encode(), value, tuple(headers)), self._limits
+        )
         return event
 
 
@@ -111,5 +113,3 @@ class PersonalData:
             return []
         trace.value(answer)
         return sorted(trace.found)
-
-

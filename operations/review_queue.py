@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from processors.curation.review import COLUMNS, Waiting, row_ids, runs, waiting
+from processors.curation.review import COLUMNS, Waiting, runs, waiting
 from processors.curation.seal.feedback import collect_feedback
+from processors.curation.seal.reserve import row_ids
+from processors.curation.seal.window import CANONICAL
 from schemas.datasets import Recipe, Selection
 from schemas.events import EXECUTION, FEEDBACK, PLAN
 from schemas.rows import Disposition, Row
@@ -20,14 +22,11 @@ from stores.control import registry
 from stores.control.database import Database
 from stores.datasets.store import DatasetStore
 from stores.ledger.place import Place
-from stores.ledger.scan import Scan, where
+from stores.ledger.scan import Scan, at, where
 from stores.ledger.schema import FILE_SCHEMA, to_row
 
 _NAMES = list(Row._fields)
-_DIGITS = 18
-"""No offset has more."""
 _EMPTY = pa.schema([FILE_SCHEMA.field(name) for name in COLUMNS]).empty_table()
-_PLACE = ("cluster", "topic", "incarnation", "partition", "offset")
 Contents = dict[str, dict[str, Any]]
 """What rows hold, by their ids; those without text are missing."""
 
@@ -51,7 +50,7 @@ class ReviewQueue:
         said = [*_feedback(scan, tenant), *unread]
         mine = where(tenant=tenant, model=model, type=[EXECUTION, PLAN])
         left = pc.field("disposition") == str(Disposition.REVIEW)
-        wanted = mine & (left | _at(_offsets(fates)))
+        wanted = mine & (left | at(_doubted(fates)))
         erasures = [
             (row.tenant, row.subject)
             for row in said
@@ -66,16 +65,16 @@ class ReviewQueue:
         """The model's runs of these ids, whether or not they wait; those that there are."""
         scan = Scan(self._ledger)
         wanted = where(tenant=tenant, model=model, type=[EXECUTION, PLAN])
-        found = _table(scan, wanted & _at(_numbers(ids)))
+        found = _table(scan, wanted & at(ids))
         feedback = collect_feedback([*_feedback(scan, tenant), *unread])
         return {one.row_id: one for one in runs(found, feedback) if one.row_id in ids}
 
     def contents(self, ids: Collection[str]) -> Contents:
         """The text of rows, read in one go: ask for some dozens."""
         scan = Scan(self._ledger)
-        wanted = _at(_numbers(ids)) & pc.field("content").is_valid()
+        wanted = at(ids) & pc.field("content").is_valid()
         found: Contents = {}
-        for batch in scan.batches((*_PLACE, "content"), wanted):
+        for batch in scan.batches((*CANONICAL, "content"), wanted):
             table = pa.Table.from_batches([batch])
             for row_id, text in zip(row_ids(table), table["content"].to_pylist(), strict=True):
                 if row_id in ids:
@@ -93,22 +92,13 @@ def _feedback(scan: Scan, tenant: str) -> list[Row]:
     return [to_row(one) for batch in scan.batches(_NAMES, wanted) for one in batch.to_pylist()]
 
 
-def _offsets(fates: pa.Table | None) -> set[int]:
-    """The offsets of the rows that the seal doubted; other rows may have them as well."""
+def _doubted(fates: pa.Table | None) -> list[str]:
+    """The ids of the rows that the last seal left to a person."""
     if fates is None:
-        return set()
-    doubted = fates.filter(pc.equal(fates["selection"], str(Selection.REVIEW)))
-    return _numbers(doubted["row_id"].to_pylist())
-
-
-def _at(offsets: Collection[int]) -> pc.Expression:
-    return pc.field("offset").isin(pa.array(sorted(offsets), pa.int64()))
-
-
-def _numbers(ids: Collection[str]) -> set[int]:
-    """The offsets at the ends of row ids; what ends otherwise is no row's."""
-    ends = (one.rpartition(":")[2] for one in ids)
-    return {int(end) for end in ends if end.isdecimal() and len(end) <= _DIGITS}
+        return []
+    doubted = pc.equal(fates["selection"], str(Selection.REVIEW))
+    found: list[str] = fates.filter(doubted)["row_id"].to_pylist()
+    return found
 
 
 def _table(scan: Scan, wanted: pc.Expression) -> pa.Table:

@@ -102,10 +102,14 @@ def _check_turn(number: int, turn: Turn, tools: frozenset[str]) -> None:
         raise ValueError(f"turn {number}: neither words nor a tool call")
     for call in calls:
         if not isinstance(call["arguments"], dict):
-            raise ValueError(f"turn {number}: the arguments of {call['name']} are no JSON object")
+            raise ValueError(  # noqa: TRY004 - a value of a text
+                f"turn {number}: the arguments of {call['name']} are no JSON object"
+            )
         if tools and call["name"] not in tools:
             defined = ", ".join(sorted(tools))
-            raise ValueError(f"turn {number}: no tool is called {call['name']!r}; defined: {defined}")
+            raise ValueError(
+                f"turn {number}: no tool is called {call['name']!r}; defined: {defined}"
+            )
 
 
 def _steps(value: Any, tools: frozenset[str]) -> dict[str, Any]:
@@ -145,7 +149,9 @@ def _first(error: ValidationError, what: str) -> str:
     """The first thing that is wrong, such as `turn 2: role: Field required`."""
     found = error.errors(include_url=False)[0]
     place = [part for part in found["loc"] if part != "steps"]
-    where = [f"{what} {place[0] + 1}" if isinstance(place[0], int) else str(place[0])] if place else []
+    where = (
+        [f"{what} {place[0] + 1}" if isinstance(place[0], int) else str(place[0])] if place else []
+    )
     return ": ".join([*where, *map(str, place[1:]), str(found["msg"])])
 
 

@@ -7,7 +7,6 @@ same prompt has. So the seal knows such a run again.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from processors.curation.answers import checked
 from processors.curation.curate import Curator
 from processors.curation.seal.conversation import Turn, asked
+from processors.curation.seal.examples import golden_case
 from processors.evaluation.graders import GRADERS, grader
 from schemas.chat import Items, Message
 from schemas.datasets import GoldenCase
@@ -55,7 +55,7 @@ def read_cases(
 
     What a `known` case or an earlier line asks is not asked again.
     """
-    seen = {question(case): f"case {case.case_id[:17]} of the newest set" for case in known}
+    seen = {question(case): f"case {case.case_id} of the newest set" for case in known}
     found: list[GoldenCase] = []
     faults = []
     for number, line in enumerate(lines, 1):
@@ -63,13 +63,14 @@ def read_cases(
             continue
         try:
             case = read_case(line, curator, tenant)
-            before = seen.setdefault(question(case), f"line {number}")
-            if before != f"line {number}":
-                raise ValueError(f"{before} asks the same")  # noqa: TRY301 - of one kind
         except ValueError as error:
             faults.append(f"line {number}: {error}")
-        else:
+            continue
+        before = seen.setdefault(question(case), f"line {number}")
+        if before == f"line {number}":
             found.append(case)
+        else:
+            faults.append(f"line {number}: {before} asks the same")
     return found, faults
 
 
@@ -84,29 +85,12 @@ def read_case(line: bytes, curator: Curator, tenant: str) -> GoldenCase:
     if len(answer) != 1:
         raise ValueError("expected: one turn of the assistant")
     row = _curated([*turns, *answer], written, curator, tenant)
-    content = json.loads(row.content or "{}")
-    *messages, expected = content["messages"]
-    case = golden_case(row, "", messages, content.get("tools") or [], expected)
-    case = _graded(case, written.grader, written.pattern)
-    asks = case.model_dump(mode="json", include={"messages", "tools", "expected", "grader", "pattern"})
-    return case.model_copy(update={"case_id": f"case:{digest_of(asks)[:32]}"})
-
-
-def golden_case(
-    row: Row, case_id: str, messages: Sequence[Turn], tools: Sequence[Any], expected: Turn
-) -> GoldenCase:
-    """The case of a row, graded by its calls where it calls a tool, else by its words."""
-    return GoldenCase(
-        case_id=case_id,
-        task=row.task or row.row_id,
-        prompt_digest=row.prompt_digest or "",
-        session=row.session,
-        user=row.user,
-        messages=list(messages),
-        tools=list(tools),
-        expected=expected,
-        grader="tool_call" if expected.get("tool_calls") else "exact",
+    facts = {**row._asdict(), "row_id": row.row_id}
+    case = graded(golden_case(facts, row.content or "", None), written.grader, written.pattern)
+    asks = case.model_dump(
+        mode="json", include={"messages", "tools", "expected", "grader", "pattern"}
     )
+    return case.model_copy(update={"case_id": f"case:{digest_of(asks)[:32]}"})
 
 
 def question(case: GoldenCase) -> str:
@@ -152,8 +136,11 @@ def _curated(turns: Sequence[Turn], written: WrittenCase, curator: Curator, tena
     return row
 
 
-def _graded(case: GoldenCase, name: str | None, pattern: str | None) -> GoldenCase:
-    """The case with its grader, which has to find the expected answer right."""
+def graded(case: GoldenCase, name: str | None, pattern: str | None) -> GoldenCase:
+    """The case with a grader of that name, which has to find the expected answer right.
+
+    Without a name it is `regex` where there is a pattern, else what the case has. Raises ValueError.
+    """
     name = name or (_REGEX if pattern is not None else case.grader)
     if name not in GRADERS:
         raise ValueError(f"no grader is called {name!r}; there are {', '.join(GRADERS)}")

@@ -19,15 +19,25 @@ import pyarrow.compute as pc
 from processors.curation.redacted_content import INCOMPLETE
 from processors.curation.seal.fates import Mask
 from processors.curation.seal.feedback import FeedbackIndex
-from processors.curation.seal.window import erased, too_old
+from processors.curation.seal.reserve import row_ids
+from processors.curation.seal.window import CANONICAL, erased, too_old
 from schemas.datasets import Selection
 from schemas.events import PLAN
-from schemas.records import partition_key
 from schemas.rows import Disposition
 
 COLUMNS = (
     *("cluster", "topic", "incarnation", "partition", "offset", "type", "tenant", "source"),
-    *("event_time", "disposition", "reasons", "agent", "model", "user", "session", "run_id", "plan_id"),
+    *(
+        "event_time",
+        "disposition",
+        "reasons",
+        "agent",
+        "model",
+        "user",
+        "session",
+        "run_id",
+        "plan_id",
+    ),
     *("task", "task_type", "domain", "origin", "trust", "quality", "quality_parts", "confidence"),
 )
 """Of a row of the ledger, what `waiting` and a reviewer have to know."""
@@ -81,7 +91,7 @@ def waiting(
     """
     whole = _beside(facts, fates)
     kept = _undecided(whole) & ~too_old(whole, since) & ~erased(whole, erasures)
-    newest = [("event_time", "descending"), *_PLACE]
+    newest = [("event_time", "descending"), *((name, "ascending") for name in CANONICAL)]
     table = whole.filter(pa.array(kept))
     found: dict[tuple[str, str], Waiting] = {}
     for one in runs(table.take(pc.sort_indices(table, sort_keys=newest)), feedback):
@@ -91,18 +101,6 @@ def waiting(
         if not (settled or refused or _TEXTLESS.intersection(one.reasons)):
             found.setdefault((one.run_id, one.source), one)
     return list(found.values())
-
-
-_PLACE = [(name, "ascending") for name in ("cluster", "topic", "incarnation", "partition", "offset")]
-
-
-def row_ids(facts: pa.Table) -> list[str]:
-    """The id of each row, from where it lies in Kafka."""
-    columns = [facts[name].to_pylist() for name, _ in _PLACE]
-    return [
-        f"{partition_key(cluster, topic, partition, again or 0)}:{offset}"
-        for cluster, topic, again, partition, offset in zip(*columns, strict=True)
-    ]
 
 
 def runs(facts: pa.Table, feedback: FeedbackIndex) -> Iterator[Waiting]:

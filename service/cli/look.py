@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli import golden, review
 from service.cli.options import (
     SHORT,
     AsJson,
@@ -27,6 +28,8 @@ _DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(name="status")(status)
+    review.add_to(_DATASETS)
+    golden.add_to(_DATASETS)
     app.add_typer(_DATASETS, name="datasets")
 
 

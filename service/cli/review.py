@@ -53,7 +53,9 @@ def review(
     limit: Annotated[int | None, typer.Option(min=1, help="How many runs at most.")] = None,
     decide: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Ask nothing: decisions as JSON lines, see docs/review.md."),
+        typer.Option(
+            metavar="FILE", help="Ask nothing: decisions as JSON lines, see docs/review.md."
+        ),
     ] = None,
     config: Config = None,
     data: Data = None,

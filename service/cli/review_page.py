@@ -70,7 +70,9 @@ def _facts(one: Waiting) -> list[tuple[str, str]]:
         "origin": one.origin,
         "trust": one.trust,
     }
-    found.append(("About", ", ".join(f"{n} {v}" for n, v in about.items() if v) or "nothing stated"))
+    found.append(
+        ("About", ", ".join(f"{n} {v}" for n, v in about.items() if v) or "nothing stated")
+    )
     when = f", {utc(one.event_time)}" if one.event_time else ""
     kind = "plan" if one.plan else "run"
     found.append(("From", f"{kind} {one.run_id} of {one.source}{when}"))
@@ -137,7 +139,9 @@ def _step(step: Mapping[str, Any]) -> str:
     after = f"  after {', '.join(step['depends_on'])}" if step.get("depends_on") else ""
     named = " ".join(str(step[name]) for name in ("tool", "description") if step.get(name))
     line = f"{step.get('id')}: {named}{after}"
-    return "\n".join([line, *(f"    {n}: {_json(v)}" for n, v in (step.get("arguments") or {}).items())])
+    return "\n".join(
+        [line, *(f"    {n}: {_json(v)}" for n, v in (step.get("arguments") or {}).items())]
+    )
 
 
 def _json(value: Any) -> str:
