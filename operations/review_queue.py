@@ -57,7 +57,14 @@ class ReviewQueue:
             if row.subject and row.disposition is Disposition.ACCEPTED
         ]
         since = recipe.since or _start(scan, mine, recipe.window_days)
-        return waiting(_table(scan, wanted), fates, collect_feedback(said), since, erasures)
+        return waiting(
+            _table(scan, wanted),
+            fates,
+            collect_feedback(said),
+            since,
+            erasures,
+            require_tools=recipe.require_tools,
+        )
 
     def named(
         self, tenant: str, model: str, ids: Collection[str], unread: Sequence[Row] = ()

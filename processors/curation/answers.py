@@ -44,7 +44,7 @@ def draft(content: Mapping[str, Any]) -> Draft:
 
 
 def given(content: Mapping[str, Any]) -> list[Turn]:
-    """The turns from the first answer on, up to the last one."""
+    """The turns from the first answer on, up to the last one; none where nothing is answered."""
     turns = conversation(content) or []
     return turns[first_answer(turns) :]
 

@@ -1,7 +1,8 @@
 """Which runs wait for a person: what ingest left to review since the last seal, and what that seal doubted.
 
 A pure function of columns. What nobody needs to decide any more is left out: runs that a person has
-decided or mended, that a seal settled, that lie before the window or belong to who is to be forgotten.
+decided or mended, that a seal settled, that lie before the window, belong to who is to be forgotten, or could
+not be learned whatever a person says.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from processors.curation.redacted_content import INCOMPLETE
 from processors.curation.seal.fates import Mask
 from processors.curation.seal.feedback import FeedbackIndex
 from processors.curation.seal.reserve import row_ids
+from processors.curation.seal.selection import equal, null
 from processors.curation.seal.window import CANONICAL, erased, too_old
 from schemas.datasets import Selection
-from schemas.events import PLAN
+from schemas.events import EXECUTION, PLAN
 from schemas.rows import Disposition
 
 COLUMNS = (
@@ -39,12 +41,15 @@ COLUMNS = (
         "plan_id",
     ),
     *("task", "task_type", "domain", "origin", "trust", "quality", "quality_parts", "confidence"),
+    "tools_digest",
 )
 """Of a row of the ledger, what `waiting` and a reviewer have to know."""
 INGEST = "ingest_review"
 _TEXTLESS = frozenset({INCOMPLETE, "redaction_failed"})
 """Ingest's reasons for a row without text: there is nothing to decide about."""
-_SCORES = ("score", "quality", "confidence", "diversity", "informativeness")
+_SEALED = ("score", "quality", "diversity", "informativeness")
+"""Numbers that the seal knows better than the row."""
+_SCORES = (*_SEALED, "confidence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +88,19 @@ def waiting(
     feedback: FeedbackIndex,
     since: datetime | None,
     erasures: Iterable[tuple[str | None, str]],
+    *,
+    require_tools: bool = False,
 ) -> list[Waiting]:
     """The queue, newest first, each run once.
 
     `facts` are COLUMNS of the model's runs, `fates` the outcome of its newest dataset (see
-    `DatasetStore.fates`), `erasures` (tenant, subject) of those to be forgotten.
+    `DatasetStore.fates`), `erasures` (tenant, subject) of those to be forgotten. `since` is where the window
+    begins; `require_tools` is the recipe's.
     """
     whole = _beside(facts, fates)
     kept = _undecided(whole) & ~too_old(whole, since) & ~erased(whole, erasures)
+    if require_tools:
+        kept &= ~(equal(whole["type"], EXECUTION) & null(whole["tools_digest"]))
     newest = [("event_time", "descending"), *((name, "ascending") for name in CANONICAL)]
     table = whole.filter(pa.array(kept))
     found: dict[tuple[str, str], Waiting] = {}
@@ -113,29 +123,21 @@ def runs(facts: pa.Table, feedback: FeedbackIndex) -> Iterator[Waiting]:
 
 def _beside(facts: pa.Table, fates: pa.Table | None) -> pa.Table:
     """The facts, and what the last seal said of each row: its `fate`, why, its scores; null if nothing."""
-    names = ("selection", "reason", *_SCORES, "domain", "level")
+    names = ("selection", "reason", *_SEALED, "domain", "level")
     if fates is None:
         said = {name: pa.nulls(len(facts), _type(name)) for name in names}
     else:
         ids = fates["row_id"].combine_chunks().cast(pa.string())
         places = pc.index_in(pa.array(row_ids(facts), pa.string()), value_set=ids)
         said = {name: fates[name].take(places).cast(_type(name)) for name in names}
-    for name in (*_SCORES, "domain"):
-        if name in facts.column_names:
-            said[name] = pc.coalesce(said[name], facts[name])
-    for name, column in said.items():
-        named = "fate" if name == "selection" else name
-        place = facts.schema.get_field_index(named)
-        facts = (
-            facts.append_column(named, column)
-            if place < 0
-            else facts.set_column(place, named, column)
-        )
-    return facts
+    said["fate"] = said.pop("selection")
+    for name in ("quality", "domain"):
+        said[name] = pc.coalesce(said[name], facts[name])
+    return pa.table({**{name: facts[name] for name in facts.column_names}, **said})
 
 
 def _type(name: str) -> pa.DataType:
-    return pa.float64() if name in _SCORES else pa.string()
+    return pa.float64() if name in _SEALED else pa.string()
 
 
 def _undecided(whole: pa.Table) -> Mask:

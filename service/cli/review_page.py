@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from processors.curation.answers import given
 from service.cli.options import utc
 from service.cli.payloads import visible
 
@@ -41,6 +42,8 @@ def print_run(
     console.rule(Text(place), characters="─", align="left", style="dim")
     for name, text in _facts(one):
         console.print(Text.assemble((f"{name:<8}", "bold"), visible(text)), soft_wrap=False)
+    if not given(content):
+        console.print("It has no answer: only an edit makes an example of it.")
     console.print()
     for heading, style, text, lines in _parts(content):
         console.print(Text(visible(heading), style=style))
