@@ -116,5 +116,5 @@ class AddGolden:
     ) -> dict[str, str]:
         """By case id where the model's datasets train on a case, those that do; see `TrainedOn`."""
         sealed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
-        digests = [str(one["digest"]) for one in sealed]
+        digests = [str(one["digest"]) for one in sealed if self._datasets.holds(one["digest"])]
         return TrainedOn(self._datasets)(cases, digests, recipe.near_duplicate)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 from processors.curation.review import COLUMNS, Waiting, runs, waiting
 from processors.curation.seal.feedback import collect_feedback
 from processors.curation.seal.reserve import row_ids
-from processors.curation.seal.window import CANONICAL
+from processors.curation.seal.window import CANONICAL, start
 from schemas.datasets import Recipe, Selection
 from schemas.events import EXECUTION, FEEDBACK, PLAN
 from schemas.rows import Disposition, Row
@@ -26,7 +25,6 @@ from stores.ledger.scan import Scan, at, where
 from stores.ledger.schema import FILE_SCHEMA, to_row
 
 _NAMES = list(Row._fields)
-_EMPTY = pa.schema([FILE_SCHEMA.field(name) for name in COLUMNS]).empty_table()
 Contents = dict[str, dict[str, Any]]
 """What rows hold, by their ids; those without text are missing."""
 
@@ -56,12 +54,12 @@ class ReviewQueue:
             for row in said
             if row.subject and row.disposition is Disposition.ACCEPTED
         ]
-        since = recipe.since or _start(scan, mine, recipe.window_days)
+        times = _table(scan, mine, ("event_time", "timestamp"))
         return waiting(
-            _table(scan, wanted),
+            _table(scan, wanted, COLUMNS),
             fates,
             collect_feedback(said),
-            since,
+            start(times, recipe),
             erasures,
             require_tools=recipe.require_tools,
         )
@@ -72,7 +70,7 @@ class ReviewQueue:
         """The model's runs of these ids, whether or not they wait; those that there are."""
         scan = Scan(self._ledger)
         wanted = where(tenant=tenant, model=model, type=[EXECUTION, PLAN])
-        found = _table(scan, wanted & at(ids))
+        found = _table(scan, wanted & at(ids), COLUMNS)
         feedback = collect_feedback([*_feedback(scan, tenant), *unread])
         return {one.row_id: one for one in runs(found, feedback) if one.row_id in ids}
 
@@ -90,7 +88,8 @@ class ReviewQueue:
 
     def _fates(self, tenant: str, model: str) -> pa.Table | None:
         known = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
-        return self._datasets.fates(str(known[-1]["digest"])) if known else None
+        held = [one["digest"] for one in known if self._datasets.holds(one["digest"])]
+        return self._datasets.fates(held[-1]) if held else None
 
 
 def _feedback(scan: Scan, tenant: str) -> list[Row]:
@@ -108,13 +107,8 @@ def _doubted(fates: pa.Table | None) -> list[str]:
     return found
 
 
-def _table(scan: Scan, wanted: pc.Expression) -> pa.Table:
-    batches = list(scan.batches(COLUMNS, wanted))
-    return pa.Table.from_batches(batches, batches[0].schema) if batches else _EMPTY
-
-
-def _start(scan: Scan, mine: pc.Expression, days: float) -> datetime | None:
-    """Where the window begins: so many days before the model's newest run."""
-    newest = [pc.max(batch["event_time"]).as_py() for batch in scan.batches(("event_time",), mine)]
-    known = [moment for moment in newest if moment is not None]
-    return max(known) - timedelta(days=days) if known else None
+def _table(scan: Scan, wanted: pc.Expression, columns: Sequence[str]) -> pa.Table:
+    batches = list(scan.batches(columns, wanted))
+    if batches:
+        return pa.Table.from_batches(batches)
+    return pa.schema([FILE_SCHEMA.field(name) for name in columns]).empty_table()

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute as pc
+
 from processors.curation.golden_overlap import resembling
 from processors.curation.seal.conversation import asked
 from processors.curation.seal.shingles import fold
-from schemas.datasets import GoldenCase, Manifest, ShardKind, Split
+from schemas.datasets import GoldenCase, Split
 from stores.datasets.store import DatasetStore
 
 _COLUMNS = ("row_id", "task", "prompt_digest", "messages")
@@ -23,7 +25,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 class TrainedOn:
-    """Looks through datasets; shards that they share are read once."""
+    """Looks through datasets; an example that several of them hold is looked at once."""
 
     def __init__(self, datasets: DatasetStore) -> None:
         self._datasets = datasets
@@ -43,20 +45,16 @@ class TrainedOn:
         return found
 
     def _records(self, digests: Sequence[str]) -> Iterator[tuple[str, Records]]:
+        """(version, examples of the training split), each example once."""
         seen: set[str] = set()
-        for manifest in map(self._datasets.manifest, digests):
-            for shard in _training(manifest, seen):
-                table = self._datasets.table(shard, _COLUMNS)
-                for batch in table.to_batches(_BATCH):
-                    yield manifest.version, batch.to_pylist()
-
-
-def _training(manifest: Manifest, seen: set[str]) -> Iterator[Any]:
-    for shard in manifest.shards:
-        mine = shard.kind is ShardKind.EXAMPLES and shard.split is Split.TRAIN
-        if mine and shard.file not in seen:
-            seen.add(shard.file)
-            yield shard
+        for digest in digests:
+            version = self._datasets.manifest(digest).version
+            for table in self._datasets.tables(digest):
+                trained = table.filter(pc.equal(table["split"], str(Split.TRAIN)))
+                for batch in trained.select(_COLUMNS).to_batches(_BATCH):
+                    fresh = [one for one in batch.to_pylist() if one["row_id"] not in seen]
+                    seen.update(one["row_id"] for one in fresh)
+                    yield version, fresh
 
 
 def _met(

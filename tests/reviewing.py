@@ -22,7 +22,7 @@ from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from tests.support import event, execution, record
 
 POLICY = CurationPolicy(hmac_key=b"key")
-RECIPE = {"min_examples": 1, "min_score": 0, "max_own_share": 1.0}
+RECIPE: dict[str, Any] = {"min_examples": 1, "min_score": 0, "max_own_share": 1.0}
 
 
 def doubtful(name: str, **changes: Any) -> dict[str, Any]:

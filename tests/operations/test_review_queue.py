@@ -178,7 +178,9 @@ def test_an_event_says_who_decided_about_what_and_can_be_sent_twice(place: Place
 
 def test_nobody_reviews_in_vain_where_reviewers_are_not_trusted() -> None:
     require_trust(CurationPolicy(hmac_key=b"k"))
-    require_trust(CurationPolicy(hmac_key=b"k", default_trust="unknown", trust={SOURCE: "internal"}))
+    require_trust(
+        CurationPolicy(hmac_key=b"k", default_trust="unknown", trust={SOURCE: "internal"})
+    )
     with pytest.raises(Unrecoverable) as refused:
         require_trust(CurationPolicy(hmac_key=b"k", default_trust="unknown"))
     assert refused.value.code is Code.BAD_SETTINGS

@@ -27,7 +27,10 @@ TURNS = [
     {"role": "assistant", "content": "done"},
 ]
 LONG = {"messages": [ASKED, *TURNS], "tools": TOOLS}
-STEPS: list[dict[str, Any]] = [{"id": "a", "tool": "search", "depends_on": []}, {"id": "b", "tool": "book", "depends_on": ["a"]}]
+STEPS: list[dict[str, Any]] = [
+    {"id": "a", "tool": "search", "depends_on": []},
+    {"id": "b", "tool": "book", "depends_on": ["a"]},
+]
 PLAN: dict[str, Any] = {"goal": "go", "steps": STEPS, "tools": TOOLS}
 EVERY = {"words": WORDS, "calls": CALLS, "long": LONG, "plan": PLAN}
 
@@ -96,7 +99,7 @@ def test_a_plan_is_mended_step_by_step() -> None:
     ids=str,
 )
 def test_what_is_no_answer_is_said_in_one_line(content: Any, value: Any, fault: str) -> None:
-    with pytest.raises(ValueError, match=".+") as found:
+    with pytest.raises(ValueError, match=r".+") as found:
         checked(value, content)
     assert fault in str(found.value)
     assert "\n" not in str(found.value)

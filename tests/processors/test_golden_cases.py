@@ -16,7 +16,11 @@ from tests.support import TOOLS, call, execution, record
 
 CURATOR = Curator("golden", POLICY)
 SAID = {"prompt": "how far is lyon?", "expected": "470 km"}
-CALLED = {"prompt": "a train to lyon", "expected": {"tool_calls": [call(to="lyon")]}, "tools": TOOLS}
+CALLED = {
+    "prompt": "a train to lyon",
+    "expected": {"tool_calls": [call(to="lyon")]},
+    "tools": TOOLS,
+}
 
 
 def case(said: dict[str, Any]) -> GoldenCase:
@@ -91,7 +95,7 @@ def test_a_case_is_named_by_its_content() -> None:
     ids=str,
 )  # fmt: skip
 def test_what_is_no_case_is_said_in_one_line(said: dict[str, Any], fault: str) -> None:
-    with pytest.raises(ValueError, match=".+") as found:
+    with pytest.raises(ValueError, match=r".+") as found:
         case(said)
     assert fault in str(found.value)
     assert "\n" not in str(found.value)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from processors.curation.review import COLUMNS, Waiting, row_ids, waiting
+from processors.curation.review import COLUMNS, Waiting, waiting
 from processors.curation.seal.feedback import collect_feedback
 from schemas.rows import Row
 from stores.ledger.schema import to_table
@@ -126,8 +126,3 @@ def test_an_empty_ledger_has_an_empty_queue() -> None:
     assert queue([]) == []
     assert queue([], fates()) == []
     assert queue([], fates({"row_id": "c:execution.completed:0:0", "selection": "REVIEW"})) == []
-
-
-def test_ids_are_those_of_rows() -> None:
-    again = curated([body(doubtful("r"))])[0]._replace(incarnation=2)
-    assert row_ids(to_table([again])) == [again.row_id]

@@ -34,7 +34,9 @@ def said(config: tuple[str, str], *arguments: str) -> Any:
     return json.loads(command(*GOLDEN, *arguments, "--json", *config)[0])
 
 
-def test_from_a_file_to_a_dataset_that_keeps_out_of_it(tmp_path: Path, config: tuple[str, str]) -> None:
+def test_from_a_file_to_a_dataset_that_keeps_out_of_it(
+    tmp_path: Path, config: tuple[str, str]
+) -> None:
     assert command(*GOLDEN, "list", *config)[0] == "Golden sets: none\n"
     file = tmp_path / "cases.jsonl"
     file.write_bytes(lines(written("r3"), written("fresh", grader="exact")))
@@ -57,7 +59,9 @@ def test_from_a_file_to_a_dataset_that_keeps_out_of_it(tmp_path: Path, config: t
     assert "→ search" in table
 
 
-def test_what_was_trained_on_is_refused_unless_forced_and_then_said(config: tuple[str, str]) -> None:
+def test_what_was_trained_on_is_refused_unless_forced_and_then_said(
+    config: tuple[str, str],
+) -> None:
     command("datasets", "seal", "m", *config)
     ids = [argument for n in range(30) for argument in ("--from-rows", row_id(n))]
     _, why = command(*GOLDEN, "add", "m", *ids, *config, code=2)
@@ -71,7 +75,9 @@ def test_what_was_trained_on_is_refused_unless_forced_and_then_said(config: tupl
     (one,) = said(config, "list")
     shown = said(config, "show", one["digest"])
     assert sum(case["trained_on"] is not None for case in shown["cases"]) == len(each)
-    assert "measure nothing: trained on already" in command(*GOLDEN, "show", one["digest"], *config)[0]
+    assert (
+        "measure nothing: trained on already" in command(*GOLDEN, "show", one["digest"], *config)[0]
+    )
 
 
 def test_every_fault_is_one_line_and_nothing_is_written(
@@ -102,7 +108,11 @@ def test_every_fault_is_one_line_and_nothing_is_written(
         _, line = command(*GOLDEN, *arguments, *config, code=2)
         assert line.startswith(f"lorikeet: {code.number} ")
         assert line.count("\n") == 1
-    for wrong in (("add", "m"), ("add", "m", str(file), "--from-rows", "x"), ("add", "m", str(file), "--grader", "exact")):
+    for wrong in (
+        ("add", "m"),
+        ("add", "m", str(file), "--from-rows", "x"),
+        ("add", "m", str(file), "--grader", "exact"),
+    ):
         command(*GOLDEN, *wrong, *config, code=2)
 
 

@@ -37,7 +37,9 @@ def installed(tmp_path: Path, broker: str, prefix: str) -> tuple[str, str]:
     """An installation whose ledger has three runs that wait, and one that does not."""
     config = config_of(tmp_path, broker, kafka={"prefix": prefix})
     data = [execution(), *(doubtful(f"run-{n}") for n in range(3))]
-    messages = [structured("execution.completed", one, time=moment(n)) for n, one in enumerate(data)]
+    messages = [
+        structured("execution.completed", one, time=moment(n)) for n, one in enumerate(data)
+    ]
 
     async def fill() -> None:
         await publish(broker, f"{prefix}execution.completed", messages)
@@ -65,7 +67,9 @@ def test_nothing_is_lost_when_the_terminal_is_closed(
 ) -> None:
     """Accept one, mend one, close the window; what was decided is in Kafka and is not asked again."""
     assert waiting(installed) == ["run-2", "run-1", "run-0"]
-    with Terminal(*REVIEW, "--reviewer", "rita", *installed, EDITOR="sed -i s/lyon/rome/") as screen:
+    with Terminal(
+        *REVIEW, "--reviewer", "rita", *installed, EDITOR="sed -i s/lyon/rome/"
+    ) as screen:
         first = screen.until(ASK)
         assert "default/m: 3 runs to review" in first
         assert "run run-2 of urn:test" in first
@@ -135,12 +139,13 @@ def test_written_decisions_are_sent_at_once_or_not_at_all(
     good = {"row_id": ids[0], "decision": "edit", "answer": answer}
     file.write_bytes(lines(good, {"row_id": "no", "decision": "accept"}, {"row_id": ids[1]}))
     _, said = command(*REVIEW, "--decide", str(file), *installed, code=2)
-    assert said.splitlines() == [
+    *faults, last = said.splitlines()
+    assert faults == [
         f"{file}: line 3: decision: Field required",
         f"{file}: line 2: the model has no run no",
-        f"lorikeet: {Code.BAD_DECISION.number} decisions cannot be used: 2 faults in {file};"
-        " mend the named lines (docs/review.md); nothing was sent",
     ]
+    assert last.startswith(f"lorikeet: {Code.BAD_DECISION.number} ")
+    assert last.endswith("nothing was sent")
     file.write_bytes(lines(good, {"row_id": ids[1], "decision": "reject"}))
     done, _ = command(*REVIEW, "--decide", str(file), *installed)
     assert done == "2 decisions recorded: 1 edit, 1 reject\n"

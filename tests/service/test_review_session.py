@@ -133,7 +133,9 @@ def test_an_unknown_key_explains_the_keys() -> None:
 
 def test_a_run_without_text_is_passed_over_in_both_directions() -> None:
     sitting = Sitting(*(doubtful(name) for name in "abc"))
-    sitting.rows = [row._replace(content=None) if row.run_id != "b" else row for row in sitting.rows]
+    sitting.rows = [
+        row._replace(content=None) if row.run_id != "b" else row for row in sitting.rows
+    ]
     assert sitting("b", "a") == {Verdict.ACCEPT: 1}
     assert sitting.verdicts == [("b", "accept")]
 
@@ -186,12 +188,12 @@ def test_what_is_no_answer_is_asked_for_again(editor: Editor, tmp_path: Path) ->
     """First it does not parse, then it calls what there is not, then it is right."""
     count = tmp_path / "count"
     editor(
-        f'''echo x >> "{count}"
+        f"""echo x >> "{count}"
 case $(wc -l < "{count}") in
   1) echo '[{{' > "$1" ;;
   2) echo '[{{"role": "assistant", "tool_calls": [{{"name": "fly"}}]}}]' > "$1" ;;
   *) echo '[{{"role": "assistant", "tool_calls": [{{"name": "book"}}]}}]' > "$1" ;;
-esac'''
+esac"""
     )
     sitting = Sitting(doubtful("r"))
     sitting("e", "e", "e", "y")
@@ -228,7 +230,9 @@ def test_personal_data_in_an_edit_is_pointed_out(editor: Editor) -> None:
 def test_the_editor_gets_a_private_file_that_is_gone_afterwards(
     editor: Editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    editor(f'ls -l "$1" > "{tmp_path}/seen"; echo "$1" >> "{tmp_path}/seen"; printf "é\\n\\n" > "$1"')
+    editor(
+        f'ls -l "$1" > "{tmp_path}/seen"; echo "$1" >> "{tmp_path}/seen"; printf "é\\n\\n" > "$1"'
+    )
     assert edited("text", ".json") == "é\n"
     first, name = (tmp_path / "seen").read_text().splitlines()
     assert first.startswith(stat.filemode(stat.S_IFREG | 0o600))
@@ -246,7 +250,7 @@ def shown(data: dict[str, Any], *, whole: bool = False) -> str:
     screen = io.StringIO()
     console = Console(file=screen, width=WIDTH)
     print_run(console, one, json.loads(row.content or ""), "1 of 1", whole=whole)
-    return screen.getvalue()
+    return "\n".join(line.rstrip() for line in screen.getvalue().split("\n"))
 
 
 def test_a_run_is_readable_in_80_columns_without_colour() -> None:
