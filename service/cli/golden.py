@@ -92,6 +92,7 @@ def show_golden(
     as_json: AsJson = False,
 ) -> None:
     """The cases of a set, and whether a sealed dataset's training split holds any of them."""
+    from schemas.datasets import Recipe  # noqa: PLC0415
     from stores.control import registry  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
@@ -100,7 +101,8 @@ def show_golden(
     if wanted is None:
         raise Unrecoverable(Code.NO_SUCH_GOLDEN, digest)
     one, cases = known[wanted], wiring.datasets.golden(wanted)
-    recipe = wiring.settings.model(one["tenant"], one["model"]).recipe
+    settings = wiring.models().get((one["tenant"], one["model"]))
+    recipe = settings.recipe if settings else Recipe()
     trained = wiring.add_golden.trained_on(one["tenant"], one["model"], recipe, cases)
     if as_json:
         shown = [
@@ -124,16 +126,18 @@ def show_golden(
 @_GOLDEN.command(name="add")
 def add_golden(
     model: Annotated[str, typer.Argument(help="The model's name.")],
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Cases as JSON lines, see docs/golden.md.")
-    ] = None,
+    items: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE | ROW_ID…", help="Cases as JSON lines (docs/golden.md), or rows."
+        ),
+    ],
     from_rows: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROW_ID", help="A row of the ledger; may be repeated."),
-    ] = None,
+        bool, typer.Option("--from-rows", help="These are rows of the ledger, not a file.")
+    ] = False,
     grader: Annotated[
         GraderName | None,
-        typer.Option(help="Of --from-rows (default: tool_call if it calls, else exact)."),
+        typer.Option(help="With --from-rows (default: tool_call if it calls a tool, else exact)."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also cases that were trained on already.")
@@ -149,17 +153,18 @@ def add_golden(
     """
     from service.wiring import clock  # noqa: PLC0415
 
-    if (file is None) == (not from_rows):
-        raise typer.BadParameter("give either FILE or --from-rows")
-    if grader is not None and file is not None:
+    if not from_rows and len(items) > 1:
+        raise typer.BadParameter("give one FILE, or rows with --from-rows")
+    if grader is not None and not from_rows:
         raise typer.BadParameter("--grader goes with --from-rows; a file names its graders")
     wiring = wiring_of(config, data)
     recipe = wiring.settings.model(tenant, model).recipe
-    if file is not None:
-        offered = wiring.add_golden.of_file(tenant, model, recipe, read(file).splitlines())
+    if from_rows:
+        offered = wiring.add_golden.of_rows(tenant, model, recipe, items, grader)
     else:
-        offered = wiring.add_golden.of_rows(tenant, model, recipe, from_rows or (), grader)
-    _refuse(offered, str(file or "--from-rows"), force=force)
+        lines = read(Path(items[0])).splitlines()
+        offered = wiring.add_golden.of_file(tenant, model, recipe, lines)
+    _refuse(offered, "--from-rows" if from_rows else items[0], force=force)
     made = wiring.add_golden(tenant, model, offered, clock())
     if as_json:
         print_json({**made, "trained_on": offered.trained_on})

@@ -23,6 +23,7 @@ from service.cli.options import (
     print_json,
     quiet_kafka,
     refuse,
+    utc,
     wiring_of,
 )
 from service.cli.payloads import read
@@ -142,7 +143,8 @@ def _queued(wiring: Wiring, queue: Sequence[Waiting]) -> Iterator[dict[str, Any]
         contents = wiring.review_queue.contents({one.row_id for one in page})
         for one in page:
             if one.row_id in contents:
-                yield {**asdict(one), "content": contents[one.row_id]}
+                when = one.event_time and utc(one.event_time)
+                yield {**asdict(one), "event_time": when, "content": contents[one.row_id]}
 
 
 def _events(wiring: Wiring, reviewer: str) -> DecisionEvents:

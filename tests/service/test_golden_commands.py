@@ -63,7 +63,7 @@ def test_what_was_trained_on_is_refused_unless_forced_and_then_said(
     config: tuple[str, str],
 ) -> None:
     command("datasets", "seal", "m", *config)
-    ids = [argument for n in range(30) for argument in ("--from-rows", row_id(n))]
+    ids = ["--from-rows", *map(row_id, range(30))]
     _, why = command(*GOLDEN, "add", "m", *ids, *config, code=2)
     *each, last = why.splitlines()
     assert len(each) > 20
@@ -110,7 +110,7 @@ def test_every_fault_is_one_line_and_nothing_is_written(
         assert line.count("\n") == 1
     for wrong in (
         ("add", "m"),
-        ("add", "m", str(file), "--from-rows", "x"),
+        ("add", "m", str(file), "x"),
         ("add", "m", str(file), "--grader", "exact"),
     ):
         command(*GOLDEN, *wrong, *config, code=2)
