@@ -20,6 +20,11 @@ _ROWS, _COLUMNS = 40, 80
 _CHUNK = 65_536
 
 
+def _take_terminal() -> None:
+    """Make standard input the terminal that a new session is hung up by."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A Lorikeet command whose input and output are a pseudo-terminal."""
 
@@ -35,6 +40,7 @@ class Terminal:
             stderr=theirs,
             cwd=ROOT,
             start_new_session=True,
+            preexec_fn=_take_terminal,
             env={**kept, "TERM": "xterm", "NO_COLOR": "1", **environment},
         )
         os.close(theirs)

@@ -90,7 +90,7 @@ def read_case(line: bytes, curator: Curator, tenant: str) -> GoldenCase:
     asks = case.model_dump(
         mode="json", include={"messages", "tools", "expected", "grader", "pattern"}
     )
-    return case.model_copy(update={"case_id": f"case:{digest_of(asks)[:32]}"})
+    return case.model_copy(update={"case_id": f"case:{digest_of(asks)[:16]}"})
 
 
 def question(case: GoldenCase) -> str:

@@ -116,7 +116,7 @@ def show_golden(
         for case in cases
     ]
     columns = ["case", "grader", "asks", "expects", "trained on"]
-    print_table(f"{one['tenant']}/{one['model']} {wanted[:SHORT]}", columns, rows)
+    print_table(f"{one['tenant']}/{one['model']} {wanted[:SHORT]}", columns, rows, whole=["case"])
     if trained:
         typer.echo(
             f"{counted(len(trained), 'case')} of {len(cases)} measure nothing: trained on already"
@@ -164,7 +164,7 @@ def add_golden(
     else:
         lines = read(Path(items[0])).splitlines()
         offered = wiring.add_golden.of_file(tenant, model, recipe, lines)
-    _refuse(offered, "--from-rows" if from_rows else items[0], force=force)
+    _refuse(offered, f"{tenant}/{model}" if from_rows else items[0], force=force)
     made = wiring.add_golden(tenant, model, offered, clock())
     if as_json:
         print_json({**made, "trained_on": offered.trained_on})
@@ -191,7 +191,8 @@ def _refuse(offered: Offered, where: str, *, force: bool) -> None:
 
 
 def _asked(case: GoldenCase) -> str:
-    return _brief(str(case.messages[-1].get("content") or ""))
+    said = [turn for turn in case.messages if turn["role"] == "user"] or case.messages
+    return _brief(str(said[-1].get("content") or ""))
 
 
 def _expected(case: GoldenCase) -> str:

@@ -29,7 +29,7 @@ WHY = {
     "no_verdict": "nobody said whether the plan is valid",
 }
 """What reasons mean to who reads them for the first time."""
-_LINES, _SYSTEM_LINES, _LONGEST = 12, 3, 1_200
+_LINES, _SYSTEM_LINES, _WIDTH = 12, 3, 80
 _INDENT = 4
 _ROLE = {"assistant": "bold green", "user": "bold cyan", "tool": "bold magenta"}
 
@@ -152,8 +152,7 @@ def _json(value: Any) -> str:
 
 
 def _cut(text: str, lines: int) -> tuple[str, str]:
-    """The beginning of a text, and what is left of it in words."""
-    every = text.split("\n")
-    shown = "\n".join(every[:lines])[:_LONGEST]
+    """The beginning of a text, about so many lines of it on a screen, and what is left of it in words."""
+    shown = "\n".join(text.split("\n")[:lines])[: lines * _WIDTH]
     left = len(text) - len(shown)
     return shown, f"… {left:,} characters more: m shows all" if left else ""

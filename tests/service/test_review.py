@@ -80,8 +80,7 @@ def test_nothing_is_lost_when_the_terminal_is_closed(
         assert "run run-1 of urn:test" in screen.until(ASK)
         screen.type("e")
         changed = screen.until("[b]ack?")
-        assert '-        "to": "lyon"' in changed
-        assert '+        "to": "rome"' in changed
+        assert '-          "to": "lyon"\n+          "to": "rome"' in changed
         screen.type("y")
         screen.until("Recorded: edit")
         screen.until(ASK)
