@@ -246,7 +246,7 @@ class GoldenCase(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     case_id: str
-    """The row it came from."""
+    """The row it came from, or `case:` and a digest of what it asks and expects."""
     task: str
     prompt_digest: str
     session: str | None = None

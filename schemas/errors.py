@@ -153,6 +153,21 @@ class Code(Enum):
         "a domain model was written by another Lorikeet",
         "fit it again: lorikeet domains train",
     )
+    BAD_DECISION = (
+        "E7351",
+        "decisions cannot be used",
+        "mend the named lines (docs/review.md); nothing was sent",
+    )
+    BAD_GOLDEN_CASE = (
+        "E7352",
+        "golden cases cannot be used",
+        "mend the named ones (docs/golden.md); nothing was written",
+    )
+    NO_SUCH_GOLDEN = (
+        "E7353",
+        "there is no such golden set",
+        "see: lorikeet datasets golden list",
+    )
     DATASET_LEAKS = (
         "E7361",
         "a dataset has one thing in two parts, or in its golden set",

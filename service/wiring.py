@@ -18,6 +18,7 @@ from consumers.dead_letters import DeadLetters
 from consumers.ingest import IngestLoop
 from consumers.kafka import KafkaPublishedEvents, input_topics
 from launchers.local import LocalLauncher
+from operations.add_golden import AddGolden
 from operations.advance_rollout import AdvanceRollout
 from operations.approve_rollout import ApproveRollout
 from operations.consider_training import ConsiderTraining
@@ -29,6 +30,7 @@ from operations.maintain_ledger import MaintainLedger
 from operations.register_adapter import RegisterAdapter
 from operations.relay_outbox import RelayOutbox
 from operations.request_training import RequestTraining
+from operations.review_queue import ReviewQueue
 from operations.roll_back import RollBack
 from operations.run_attempt import RunAttempt
 from operations.run_job import RunJob, Steps
@@ -36,6 +38,7 @@ from operations.seal_dataset import SealDataset
 from operations.stop_partitions import StopPartitions
 from operations.train_domains import TrainDomains
 from operations.validate_adapter import ValidateAdapter
+from processors.curation.policy import CurationPolicy
 from producers.connection import KafkaConnection
 from producers.kafka import ExclusiveKafkaProducer, KafkaProducer
 from schemas.digests import digest_of
@@ -124,6 +127,11 @@ class Wiring:
         return DatasetStore(self.objects)
 
     @cached_property
+    def curation(self) -> CurationPolicy:
+        """What ingest's decisions depend on, this installation's key included."""
+        return self.settings.curation.policy(secret_key(self.settings.places.keys / "hmac.key"))
+
+    @cached_property
     def signer(self) -> Signer:
         """The installation's signing key."""
         return Signer(self.settings.places.keys)
@@ -165,6 +173,16 @@ class Wiring:
             self.meter,
             self.settings.places.scratch,
         )
+
+    @cached_property
+    def review_queue(self) -> ReviewQueue:
+        """What waits for a person."""
+        return ReviewQueue(self.ledger_place, self.database, self.datasets)
+
+    @cached_property
+    def add_golden(self) -> AddGolden:
+        """Make golden sets."""
+        return AddGolden(self.database, self.ledger_place, self.datasets, self.curation)
 
     @cached_property
     def train_domains(self) -> TrainDomains:
@@ -233,13 +251,12 @@ class Wiring:
 
     def ingest_batch(self, cluster: str, ledger: Path | None = None) -> IngestBatch:
         """Ingest's decisions and commits; into another ledger, if one is named."""
-        places = self.settings.places
         place = LocalPlace(ledger) if ledger else self.ledger_place
         return IngestBatch(
             DeltaLedgerWriter(place, cluster),
             DeltaLedgerReader(place),
             cluster,
-            self.settings.curation.policy(secret_key(places.keys / "hmac.key")),
+            self.curation,
             self.meter,
         )
 

@@ -12,6 +12,8 @@ from typing import Any
 
 Turn = Mapping[str, Any]
 Grader = Callable[[Turn, Turn], bool]
+GRADERS = ("exact", "tool_call", "regex")
+"""The names that `grader` knows."""
 
 
 def exact(expected: Turn, actual: Turn) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import Code, Unrecoverable
-from service.cli import datasets_compare, datasets_export
+from service.cli import datasets_compare, datasets_export, golden, review
 from service.cli.dataset_place import Digest, whole_digest
 from service.cli.options import (
     SHORT,
@@ -31,6 +31,8 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(_DATASETS, name="datasets")
     datasets_compare.add_to(_DATASETS)
     datasets_export.add_to(_DATASETS)
+    review.add_to(_DATASETS)
+    golden.add_to(_DATASETS)
 
 
 @_DATASETS.command(name="list")

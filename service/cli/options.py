@@ -98,6 +98,16 @@ def actor() -> str:
         return f"user:{os.getuid()}"
 
 
+def refuse(code: Code, faults: Sequence[str], where: str) -> None:
+    """Raises Unrecoverable for faults, if there are any; of several, each on a line of its own before."""
+    if len(faults) > 1:
+        for fault in faults:
+            typer.echo(f"{where}: {fault}", err=True)
+        raise Unrecoverable(code, f"{len(faults)} faults in {where}")
+    if faults:
+        raise Unrecoverable(code, f"{where}: {faults[0]}")
+
+
 def whole(beginning: str, known: Iterable[str]) -> str | None:
     """The one id that begins so; None if there is none or more than one."""
     matching = [found for found in known if found.startswith(beginning)]

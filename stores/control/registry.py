@@ -203,6 +203,12 @@ def golden(connection: Connection, tenant: str, model: str) -> Mapping[str, Any]
     return dict(row._mapping) if row else None  # noqa: SLF001
 
 
+def golden_list(connection: Connection) -> list[Mapping[str, Any]]:
+    """Golden sets of all models, oldest first."""
+    query = select(golden_datasets).order_by(golden_datasets.c.created_at)
+    return [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
+
+
 def _history(
     connection: Connection,
     key: tuple[str, str, str],

@@ -115,6 +115,17 @@ class DatasetStore:
                 begin += len(records)
                 yield from map(to_example, records, decided)
 
+    def tables(self, digest: str) -> Iterator[pa.Table]:
+        """The same as columns: a shard's own, and the split of each example."""
+        manifest = self.manifest(digest)
+        splits = _table(self._own(manifest, INDEX))["split"]
+        begin = 0
+        for shard in manifest.shards:
+            if shard.kind is ShardKind.EXAMPLES:
+                table = _table(self._bytes(shard))
+                yield table.append_column("split", splits.slice(begin, table.num_rows))
+                begin += table.num_rows
+
     def pairs(self, digest: str) -> Iterator[Pair]:
         """The preference pairs of a dataset, split by split, a shard at a time."""
         for shard in self.manifest(digest).shards:

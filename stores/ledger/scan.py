@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -28,6 +28,8 @@ DISPOSITIONS = tuple(str(one) for one in Disposition)
 UNKNOWN = -1
 """The code of what is none of DISPOSITIONS, such as null."""
 _BATCH = 8_192
+_DIGITS = 18
+"""No offset has more."""
 _HEX = "S64"  # SHA-256 as hexadecimal digits
 
 
@@ -83,6 +85,13 @@ def where(
     if below is not None:
         known.append(pc.field("offset") < below)
     return _all(*known) if known else None
+
+
+def at(row_ids: Iterable[str]) -> pc.Expression:
+    """Rows at the offsets at which these ids end; rows of other partitions may have them too."""
+    ends = {row_id.rpartition(":")[2] for row_id in row_ids}
+    offsets = sorted(int(end) for end in ends if end.isdecimal() and len(end) <= _DIGITS)
+    return pc.field("offset").isin(pa.array(offsets, pa.int64()))
 
 
 def _all(*conditions: pc.Expression) -> pc.Expression:
