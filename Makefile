@@ -101,6 +101,10 @@ chaos-commit: $(VENV)/.checks ## Kill a ledger's writer and maintainer 100 times
 bench-ledger: $(VENV)/.checks ## Append latency at 10^4 to 10^7 rows (ARGS="--rows 100000" for a look)
 	@$(BIN)/python -m benchmarks.ledger $(ARGS)
 
+.PHONY: bench-curation
+bench-curation: $(VENV)/.checks ## Measure curation and the seal, on ../shared/data (ARGS="--only seal,pii")
+	@$(BIN)/python -m benchmarks.curation $(ARGS)
+
 .PHONY: compose-smoke
 compose-smoke: ## Run one loop in the docker compose stack (needs Docker)
 	@docker/smoke.sh

@@ -14,7 +14,7 @@ from processors.curation.domains.model import DomainModel
 from processors.curation.seal.decide import Window
 from processors.curation.seal.feedback import FeedbackIndex, collect_feedback
 from processors.curation.seal.minhash import RensaLsh
-from processors.curation.seal.near import merge, sketch
+from processors.curation.seal.near import Sketches, merge, sketch
 from processors.curation.seal.survey import COLUMNS, SAID, survey
 from processors.curation.seal.window import CANONICAL, covered, erased
 from schemas.datasets import GoldenCase, Recipe
@@ -27,6 +27,7 @@ from stores.ledger.schema import FILE_SCHEMA, to_row, to_table
 
 _KEPT = [str(d) for d in (Disposition.ACCEPTED, Disposition.REVIEW, Disposition.REJECTED)]
 Subjects = Sequence[tuple[str | None, str]]
+Order = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Said(NamedTuple):
@@ -84,18 +85,24 @@ def survey_window(
             sketches.append(sketch(found.prompts, engine))
             texts.add(found.prompts)
     facts = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+    parts.clear()
     order = _canonical(facts)
-    whole = merge(sketches)
-    signatures = type(whole.signatures)(*(column[order] for column in whole.signatures))
     return Window(
         facts=facts.take(pa.array(order)),
-        sketches=type(whole)(whole.digests[order], whole.sizes[order], signatures),
+        sketches=_ordered(sketches, order),
         read=texts.reader(order),
         feedback=said.feedback,
         subjects=said.subjects,
         golden=golden,
         generations=generations,
     )
+
+
+def _ordered(parts: list[Sketches], order: Order) -> Sketches:
+    """The sketches of all parts, which are given up: no more than two of the three are held at once."""
+    whole = merge(parts)
+    parts.clear()
+    return whole.take(order)
 
 
 def runs(
@@ -113,7 +120,7 @@ def _with_incarnation(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.set_column(place, "incarnation", filled)
 
 
-def _canonical(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _canonical(facts: pa.Table) -> Order:
     keys = [(name, "ascending") for name in CANONICAL]
     found = pc.sort_indices(facts, sort_keys=keys).to_numpy()
     return np.asarray(found, np.int64)

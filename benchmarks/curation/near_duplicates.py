@@ -1,9 +1,8 @@
-"""Near duplicates: found, not found, wrongly found, and how fast. `python -m benchmarks.curation.near_duplicates DATA`."""
+"""Near duplicates: found, not found, wrongly found, and how fast."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -226,8 +225,3 @@ def _recipes(trial: Trial) -> list[str]:
             f"| {len(below):,} | {len(below) - wrong:,} |"
         )
     return rows
-
-
-if __name__ == "__main__":
-    section = measure(Path(sys.argv[1]), print, *map(int, sys.argv[2:3]))
-    print(*section.lines, section.text, sep="\n")

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import svg
 from benchmarks.curation.figures import Floats, Places, auc, interval, said
 from benchmarks.curation.runs import Run, halves, tau
-from benchmarks.curation.section import Line, Section
+from benchmarks.curation.section import Line, Picture, Section
 from processors.curation.difficulty import conversation_facts, difficulty, failure_history
 from processors.curation.judges import UNCALIBRATED, Judged, Judges, calibrate, judged
 from processors.curation.score import joined_quality
@@ -22,6 +23,7 @@ from schemas.chat import Message
 _JUDGED = "tau2-judge-airline"
 _PRAISE = ("pass", "satisfied", "satisfactory", "compliant", "correct")
 _BINS = 6
+_PICTURE = "curation-calibration.svg"
 _CURVE = "| mean score / 100 | ended well | runs |\n|---:|---:|---:|"
 _RECORD = (
     "| judge | praised, of these right | blamed, of these right after all | ceiling |\n"
@@ -69,7 +71,8 @@ def measure(data: Path, say: Say) -> Section:
         _line("the same with these judges calibrated on other tasks", joined, seen, mine),
         _never_above(words, len(seen.runs)),
     ]  # fmt: skip
-    return Section("Quality", lines, _text(seen, alone, words))
+    picture = Picture(_PICTURE, _drawn(curve(alone, seen.truth)))
+    return Section("Quality", lines, _text(seen, alone, words), [picture])
 
 
 def withheld(runs: Sequence[Run]) -> Withheld:
@@ -179,6 +182,16 @@ def curve(score: Floats, truth: Floats) -> list[tuple[float, float, int]]:
     ]
 
 
+def _drawn(points: Sequence[tuple[float, float, int]]) -> str:
+    """The curve beside the diagonal, on which a score is the share that ends well."""
+    series = [
+        ("measured", [(mean, share) for mean, share, _ in points]),
+        ("as the score says", [(0.0, 0.0), (1.0, 1.0)]),
+    ]
+    ticks = [(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(11)]
+    return svg.lines([("Share that ended well", series)], svg.Axis(ticks, "mean score / 100"))
+
+
 def _text(seen: Withheld, alone: Floats, words: Words) -> str:
     record = _record(words, np.ones(len(words.said), bool))
     points = curve(alone, seen.truth)
@@ -189,6 +202,7 @@ def _text(seen: Withheld, alone: Floats, words: Words) -> str:
             _method(seen, alone),
             f"Calibration curve, equally large bins (expected calibration error {error:.3f}):",
             "\n".join([_CURVE, *bins]),
+            f"![calibration: what came true against the score]({_PICTURE})",
             _JUDGES,
             "\n".join([_RECORD, *_judge_rows(record, words.names)]),
             f"numpy {version('numpy')}, scipy {version('scipy')}.",

@@ -15,9 +15,17 @@ class Line(NamedTuple):
     met: bool | None
 
 
+class Picture(NamedTuple):
+    """An SVG that the text shows; `name` is the file that it names."""
+
+    name: str
+    svg: str
+
+
 class Section(NamedTuple):
     """One part. `text` is Markdown: intervals, counts, how it was split and tuned, versions."""
 
     title: str
     lines: Sequence[Line]
     text: str
+    pictures: Sequence[Picture] = ()

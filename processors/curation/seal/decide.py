@@ -165,7 +165,7 @@ def _duplicates(
     rows = np.flatnonzero(fates.kept | usable)
     order = _preference(facts, fates.kept, weights)[rows]
     found = find_duplicates(
-        _taken(window.sketches, rows),
+        window.sketches.take(rows),
         order,
         lambda places: window.read(rows[places]),
         RensaLsh(recipe.near_duplicate),
@@ -178,13 +178,6 @@ def _duplicates(
     clusters = np.arange(len(fate))
     clusters[rows] = rows[found.clusters]
     return clusters, found.crowded, fate == Fate.GOLDEN
-
-
-def _taken(sketches: Sketches, rows: Array) -> Sketches:
-    bands, slots = sketches.signatures
-    return Sketches(
-        sketches.digests[rows], sketches.sizes[rows], Signatures(bands[rows], slots[rows])
-    )
 
 
 def _preference(facts: pa.Table, kept: Mask, weights: Array) -> Array:

@@ -41,6 +41,11 @@ class Sketches(NamedTuple):
     sizes: Array
     signatures: Signatures
 
+    def take(self, rows: Array) -> Sketches:
+        """Those of some texts, in their order."""
+        bands, slots = self.signatures
+        return Sketches(self.digests[rows], self.sizes[rows], Signatures(bands[rows], slots[rows]))
+
 
 class Duplicates(NamedTuple):
     """What became of n examples, in canonical order.

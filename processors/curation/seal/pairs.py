@@ -73,6 +73,7 @@ def _compared(
     asked = facts["prompt_digest"].combine_chunks().dictionary_encode().indices
     codes = asked.fill_null(-1).to_numpy(zero_copy_only=False)
     places = np.flatnonzero(usable & (codes >= 0) & ~np.isnan(values) & null(facts["label"]))
+    places = places[np.bincount(codes[places], minlength=1)[codes[places]] > 1]
     order = places[np.lexsort((places, -values[places], codes[places]))]
     borders = np.flatnonzero(np.diff(codes[order])) + 1
     for group in np.split(order, borders):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -194,6 +193,6 @@ def _remembered_powers(base: int, count: int) -> Array:
 
 
 def _computed_powers(base: int, count: int) -> Array:
-    powers = np.fromiter(repeat(base, count), np.uint64, count)
+    powers = np.full(count, base, np.uint64)
     powers[:1] = 1
     return np.multiply.accumulate(powers)
