@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -41,9 +42,10 @@ class Terminal:
             cwd=ROOT,
             start_new_session=True,
             preexec_fn=_take_terminal,
-            env={**kept, "TERM": "xterm", "NO_COLOR": "1", **environment},
+            env={**kept, "TERM": "dumb", **environment},
         )
         os.close(theirs)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._unread = ""
         self.open = True
 
@@ -95,5 +97,5 @@ class Terminal:
             found = os.read(self._screen, _CHUNK)
         except OSError:  # Linux: nobody holds the other end any more
             return False
-        self._unread += found.decode(errors="replace").replace("\r\n", "\n")
+        self._unread = (self._unread + self._decoder.decode(found)).replace("\r\n", "\n")
         return bool(found)

@@ -38,8 +38,16 @@ class Quit(Exception):
     """The person has had enough."""
 
 
+def ask_terminal(question: str) -> str:
+    """A line of what the person types. Raises EOFError at the end, also where the terminal is gone."""
+    try:
+        return input(question)
+    except OSError:
+        raise EOFError from None
+
+
 class ReviewSession:
-    """One sitting. `ask` is `input`: raises EOFError at the end of the input."""
+    """One sitting. `ask` raises EOFError at the end of the input."""
 
     def __init__(
         self,
@@ -47,7 +55,7 @@ class ReviewSession:
         read: Read,
         record: Record,
         personal: Personal,
-        ask: Callable[[str], str] = input,
+        ask: Callable[[str], str] = ask_terminal,
     ) -> None:
         self._console = console
         self._read = read
