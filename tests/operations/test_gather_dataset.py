@@ -15,7 +15,7 @@ from tests.support import call
 
 
 def rows() -> list[Any]:
-    """Three blocks of offsets in two partitions, pairs among them, edits and copies."""
+    """Four blocks of offsets in two partitions, with pairs and edits among them."""
     places = [(n % 2, n // 2 * 9_000) for n in range(60)]
     found = [
         run(n, user(prompt(n % 50)), answer(call(n=n)), prompt_digest=f"p{n % 50}", quality=90.0 if n < 50 else 5.0)
@@ -38,7 +38,7 @@ def sealed(size: int, seed: int = 0) -> Sealed:
 def test_the_size_of_a_batch_shows_nowhere(size: int) -> None:
     whole = sealed(8_192)
     kinds = [shard.kind for shard in whole.shards]
-    assert kinds.count(ShardKind.EXAMPLES) == 10
+    assert kinds.count(ShardKind.EXAMPLES) == 8
     assert ShardKind.PAIRS in kinds
     assert len(whole.pairs) > 10
     assert sealed(size, seed=size) == whole

@@ -135,6 +135,24 @@ def test_a_region_without_phone_numbers(tmp_path: Path) -> None:
     assert "UK" in said
 
 
+@pytest.mark.parametrize(
+    ("recipe", "path", "allowed"),
+    [
+        ("{min_exampels: 3}", "recipe.min_exampels", ""),
+        ("{caps: [{by: source}]}", "recipe.caps.0", "a share or a count"),
+        ("{caps: [{by: tenant, count: 1}]}", "recipe.caps.0.by", "'source', 'trust', 'origin'"),
+        ("{caps: [{by: trust, count: 1, most: 2}]}", "recipe.caps.0.most", ""),
+        ("{validation_share: 0.6, test_share: 0.4}", "recipe", "nothing is left to train on"),
+    ],
+)
+def test_a_recipe_that_is_none(tmp_path: Path, recipe: str, path: str, allowed: str) -> None:
+    config = tmp_path / "lorikeet.yaml"
+    config.write_text(f"models: [{{name: m, recipe: {recipe}}}]")
+    said = one_line(Code.BAD_SETTINGS, "config", "check", "--config", str(config))
+    assert f"models.0.{path}: " in said
+    assert allowed in said
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     config = processes.write_config(tmp_path, None)
     done = processes.run("ingest", "--config", str(config), "--debug")
