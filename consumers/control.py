@@ -34,7 +34,7 @@ class ControlOperations(Protocol):
         """Publish what the outbox holds."""
 
     async def maintain(self) -> None:
-        """Maintain the ledger, without holding the others up."""
+        """Maintain the ledger and carry erasures out, without holding the others up."""
 
 
 def build_worker(

@@ -37,6 +37,7 @@ OUT: dict[str, type[BaseModel]] = {
     lifecycle.CONVERGED: lifecycle.ModelConverged,
     lifecycle.ROUTE: Route,
     lifecycle.ARCHIVED: lifecycle.ModelArchived,
+    lifecycle.QUARANTINED: lifecycle.ModelQuarantined,
 }
 
 

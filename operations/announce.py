@@ -18,6 +18,7 @@ _KINDS: dict[str, type[lifecycle.Transition]] = {
     lifecycle.CANDIDATE: lifecycle.ModelCandidate,
     lifecycle.PROMOTED: lifecycle.ModelPromoted,
     lifecycle.ARCHIVED: lifecycle.ModelArchived,
+    lifecycle.QUARANTINED: lifecycle.ModelQuarantined,
 }
 NO_EVIDENCE = lifecycle.Evidence(verdict="no_baseline")
 
@@ -70,7 +71,7 @@ def announce(
     rests_on: lifecycle.Evidence,
     decided_by: str,
 ) -> str:
-    """`model.candidate`, `model.promoted` or `model.archived`; the event's id."""
+    """`model.candidate`, `promoted`, `archived` or `quarantined`; the event's id."""
     body = _KINDS[kind](
         **_common(version, now, decision, rests_on, decided_by),
         previous=reference(previous),

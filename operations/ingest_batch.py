@@ -5,6 +5,7 @@ The consumer may hand over records in any batches: rows are decided one by one, 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from operator import attrgetter
 
 import structlog
 
+from operations.known_erasures import Erasures, NothingErased
 from operations.recall_seen import Newest, recall
 from processors.curation.curate import Curator
 from processors.curation.duplicates import Seen
@@ -19,7 +21,7 @@ from processors.curation.policy import CurationPolicy
 from processors.curation.redacted_content import not_redacted
 from processors.curation.residue import KINDS
 from schemas.digests import sha256_hex
-from schemas.errors import LorikeetError
+from schemas.errors import LorikeetError, NotReady
 from schemas.events import INPUT_TYPES
 from schemas.records import Record, TopicPartition, partition_key
 from schemas.rows import Row
@@ -30,6 +32,7 @@ from stores.ledger.recall import Recall
 log = structlog.get_logger(__name__)
 STEPS = ("decided", "dead_letters_sent", "committed", "offsets_returned")
 """The commit's steps, in order; a fault hook is called after each."""
+_READS = 5
 
 
 class IngestBatch:
@@ -42,7 +45,10 @@ class IngestBatch:
         cluster: str,
         policy: CurationPolicy,
         meter: Meter,
+        erasures: Erasures | None = None,
     ) -> None:
+        """Without `erasures` nothing is erased: there is no control database."""
+        self._erasures = erasures or NothingErased()
         self._writer = writer
         self._reader = reader
         self._cluster = cluster
@@ -78,11 +84,26 @@ class IngestBatch:
         seen = {tp: self._seen[tp] if tp in kept else self._forgetful() for tp in claimed}
         stored = {tp: at for tp, at in claimed.items() if at is not None and tp not in kept}
         if stored:
-            newest.update(recall(self._recall(stored), seen, stored))
+            recalled, found = self._read_back(stored)
+            seen.update(recalled)
+            newest.update(found)
         # Only now: what could not be read back is not taken for known the next time.
         self._seen, self._newest, self._written = seen, newest, {}
         self._ends = {tp: self._end(tp, offset) for tp, offset in claimed.items()}
         return claimed
+
+    def _read_back(
+        self, stored: Mapping[TopicPartition, int]
+    ) -> tuple[dict[TopicPartition, Seen], dict[TopicPartition, Newest]]:
+        """What was seen of partitions; again if an erasure writes the ledger anew meanwhile."""
+        for attempt in itertools.count(1):
+            seen = {tp: self._forgetful() for tp in stored}
+            try:
+                return seen, recall(self._recall(stored), seen, stored)
+            except NotReady:
+                if attempt == _READS:
+                    raise
+        raise AssertionError  # pragma: no cover - count has no end
 
     def _stands(self, tp: TopicPartition, offset: int | None) -> bool:
         """Whether what is known of a partition is what the ledger has: nothing read back again."""
@@ -142,8 +163,13 @@ class IngestBatch:
         return [seen.judge(self._curator.row(record, incarnation)) for record in records]
 
     def commit(self, rows: Sequence[Row], offsets: Mapping[TopicPartition, int]) -> None:
-        """Make rows and next offsets durable together. Raises NotReady(LEDGER_FENCED)."""
+        """Make rows and next offsets durable together. Raises NotReady(LEDGER_FENCED).
+
+        Rows of erased subjects are emptied at the last moment, so that an erasure that came after they
+        were decided is heeded.
+        """
         started = time.perf_counter()
+        rows = self._without_erased(rows)
         self._writer.append(rows, offsets)
         self._ends.update({tp: self._end(tp, offset) for tp, offset in offsets.items()})
         last = {(row.topic, row.partition): row for row in rows}  # in order: the last one stays
@@ -158,6 +184,12 @@ class IngestBatch:
             self._meter.count(Metric.EVENTS, count, **labels)
         for kind in (kind for row in rows for kind in not_redacted(row)):
             self._meter.count(Metric.NOT_REDACTED, kind=kind)
+
+    def _without_erased(self, rows: Sequence[Row]) -> Sequence[Row]:
+        left, runs = self._erasures.index().emptied(rows)
+        if runs:
+            self._erasures.learn(runs)
+        return left
 
     def _shorten_log(self) -> None:
         try:

@@ -32,16 +32,23 @@ class Move:
     decision: Decision
     now: datetime
     actor: str
+    because: lifecycle.Reason | None = None
 
     @classmethod
     def of(
-        cls, connection: Connection, rollout: Rollout, decision: Decision, now: datetime, actor: str
+        cls,
+        connection: Connection,
+        rollout: Rollout,
+        decision: Decision,
+        now: datetime,
+        actor: str,
+        because: lifecycle.Reason | None = None,
     ) -> Self:
-        """With the versions as the registry has them now."""
+        """With the versions as the registry has them now. `because` is what events give as the reason."""
         key = (rollout.tenant, rollout.model)
         version = registry.require(connection, *key, rollout.version)
         stable = registry.champion(connection, *key)
-        return cls(connection, rollout, version, stable, decision, now, actor)
+        return cls(connection, rollout, version, stable, decision, now, actor, because)
 
     def advance(self, success: Mapping[str, ArmStats]) -> RolloutState:
         """One stage on: candidate, shadow, canary step 0, 1 and so on."""
@@ -77,7 +84,9 @@ class Move:
     def abort(self) -> RolloutState:
         """Stopped before promotion with no harm shown: traffic stays where it was."""
         reason: lifecycle.Reason = "insufficient_data"
-        if self._by_hand:
+        if self.because:
+            reason = self.because
+        elif self._by_hand:
             reason = "manual"
         elif self.rollout.state is RolloutState.CANDIDATE:
             reason = "not_converged"
@@ -95,7 +104,7 @@ class Move:
             self.now,
             self.version,
             self.stable,
-            reason="manual" if self._by_hand else "metric",
+            reason=self.because or ("manual" if self._by_hand else "metric"),
             detected_at=self.now,
             decision=self._name("roll_back"),
             rests_on=announce.evidence(self.decision),

@@ -13,6 +13,7 @@ from operations import announce
 from operations.move_rollout import Move
 from operations.settings import ModelSettings
 from processors.rollout.decide import Action, Decision
+from schemas import lifecycle
 from schemas.errors import Code, Unrecoverable
 from schemas.rollouts import RolloutState, Stage
 from schemas.telemetry import Meter, Metric
@@ -37,7 +38,7 @@ class RollBack:
 
         def work(connection: Connection) -> Rollout:
             rollout = rollouts.require(connection, rollout_id)
-            _stop(connection, rollout, now, actor, reason)
+            stop(connection, rollout, now, actor, reason)
             return rollouts.require(connection, rollout_id)
 
         stopped = self._database.write(work)
@@ -64,10 +65,10 @@ class RollBack:
         def work(connection: Connection) -> str:
             running = rollouts.running(connection, model.tenant, model.name)
             if running is not None:
-                _stop(connection, running, now, actor, reason)
+                stop(connection, running, now, actor, reason)
                 if to is None and registry.champion(connection, model.tenant, model.name) is None:
                     return BASE
-            return _return(connection, model, now, actor, reason, to)
+            return give_back(connection, (model.tenant, model.name), now, actor, reason, to)
 
         wanted = self._database.write(work)
         self._count(model.tenant, model.name, RolloutState.ROLLED_BACK)
@@ -77,27 +78,34 @@ class RollBack:
         self._meter.count(Metric.ROLLOUTS, tenant=tenant, model=model, state=state.value)
 
 
-def _stop(
-    connection: Connection, rollout: Rollout, now: datetime, actor: str, reason: str
+def stop(
+    connection: Connection,
+    rollout: Rollout,
+    now: datetime,
+    actor: str,
+    reason: str,
+    because: lifecycle.Reason | None = None,
 ) -> RolloutState:
+    """Stop a roll-out in the caller's transaction; `because` is what its event gives as the reason."""
     decision = Decision(Action.ABORT, Verdict.INCONCLUSIVE, (), reason)
-    move = Move.of(connection, rollout, decision, now, actor)
+    move = Move.of(connection, rollout, decision, now, actor, because)
     return move.roll_back() if rollout.state is RolloutState.CANARY else move.abort()
 
 
-def _return(
+def give_back(
     connection: Connection,
-    model: ModelSettings,
+    key: tuple[str, str],
     now: datetime,
     actor: str,
     reason: str,
     to: str | None,
+    because: lifecycle.Reason = "manual",
 ) -> str:
-    key = (model.tenant, model.name)
+    """Return a model (tenant, name) to a version in the caller's transaction; see `RollBack`."""
     named = registry.require(connection, *key, to) if to and to != BASE else None
     champion = registry.champion(connection, *key)
     if champion is None:
-        raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, f"{model.tenant}/{model.name}")
+        raise Unrecoverable(Code.NOTHING_TO_ROLL_BACK, "/".join(key))
     wanted = to or registry.alias(connection, *key, registry.PREVIOUS) or BASE
     target = named or (None if wanted == BASE else registry.require(connection, *key, wanted))
     if target is not None:
@@ -116,7 +124,7 @@ def _return(
         now,
         champion,
         target,
-        reason="manual",
+        reason=because,
         detected_at=now,
         decision=decision,
         rests_on=announce.NO_EVIDENCE,
@@ -135,7 +143,7 @@ def _return(
         now,
         actor=actor,
         action="model.rolled_back",
-        subject=f"{model.tenant}/{model.name} {champion.version}",
+        subject=f"{'/'.join(key)} {champion.version}",
         detail={"to": wanted, "reason": reason},
     )
     return wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import shutil
 import tempfile
 import time
@@ -30,7 +31,7 @@ from processors.curation.seal.refusal import refusal
 from processors.curation.seal.reserve import row_ids
 from schemas.datasets import GoldenCase, Manifest, Recipe, Shard, Split
 from schemas.digests import digest_of
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.telemetry import Meter, Metric
 from stores.control import registry
 from stores.control.database import Database
@@ -40,6 +41,7 @@ from stores.ledger.place import Place
 from stores.ledger.port import Batches
 from stores.ledger.scan import Scan
 
+_READS = 5
 _PREFIX, _FORGOTTEN_SECONDS = "lorikeet-seal-", 24 * 3600.0
 _LIBRARIES = ("lorikeet", "pyarrow", "scikit-learn", "numpy", "scipy", "rensa")
 
@@ -86,6 +88,23 @@ class SealDataset:
         Raises Unrecoverable with the figures if it would be of no use: DATASET_TOO_SMALL,
         DATASET_ONE_SIDED, DATASET_OWN_OUTPUT or DATASET_UNSPLIT.
         """
+        for attempt in itertools.count(1):
+            try:
+                return self._seal(tenant, model, recipe, offsets, now, job_id)
+            except NotReady as error:  # an erasure writes the ledger anew meanwhile
+                if error.code is not Code.LEDGER_REWRITTEN or attempt == _READS:
+                    raise
+        raise AssertionError  # pragma: no cover - count has no end
+
+    def _seal(
+        self,
+        tenant: str,
+        model: str,
+        recipe: Recipe,
+        offsets: Mapping[str, int],
+        now: datetime,
+        job_id: str | None,
+    ) -> Manifest:
         scan = Scan(self._ledger)
         said = read_feedback(scan, tenant, offsets)
         sources = _Sources(scan, tenant, model, said)
@@ -98,7 +117,7 @@ class SealDataset:
             if complaint is not None:
                 raise Unrecoverable(*complaint)
             table = outcome(decision)
-            last = self._last(tenant, model)
+            last = self._last(tenant, model, recipe, offsets)
             gathered = self._gather(sources, decision, table, spill, last)
         manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
@@ -169,9 +188,14 @@ class SealDataset:
         names = pa.array(row_ids(window.facts), pa.string())
         return golden_cases(found, window.facts.append_column("row_id", names))
 
-    def _last(self, tenant: str, model: str) -> Manifest | None:
-        earlier = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
-        return self._store.manifest(earlier[-1]["digest"]) if earlier else None
+    def _last(
+        self, tenant: str, model: str, recipe: Recipe, offsets: Mapping[str, int]
+    ) -> Manifest | None:
+        """The dataset of the same window, where it is sealed again after an erasure; else the newest."""
+        listed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
+        known = [self._store.manifest(d["digest"]) for d in listed if d["erased_by"] is None]
+        same = [m for m in known if (m.recipe, m.offsets) == (recipe, dict(offsets))]
+        return same[-1] if same else known[-1] if known else None
 
     def _gather(
         self,

@@ -120,6 +120,12 @@ class Code(Enum):
         "keep this ledger; or give --accept-loss to do without them",
     )
 
+    LEDGER_REWRITTEN = (
+        "E7225",
+        "an erasure has written the ledger anew while it was read",
+        "read it again",
+    )
+
     # E73xx  datasets
     DATASET_TOO_SMALL = (
         "E7301",
@@ -177,6 +183,13 @@ class Code(Enum):
         "E7362",
         "the dataset has nothing that the format can say",
         "choose another --format",
+    )
+
+    LEASE_TAKEN = ("E7341", "another process does this already", "wait until it has ended")
+    NO_SUCH_ERASURE = (
+        "E7342",
+        "there is no such erasure, or it is not done",
+        "see: lorikeet datasets erasures",
     )
 
     # E74xx  training

@@ -12,9 +12,19 @@ ROLLED_BACK = "model.rolled_back"
 CONVERGED = "model.converged"
 ROUTE = "model.route"
 ARCHIVED = "model.archived"
+QUARANTINED = "model.quarantined"
 
 Reason = Literal[
-    "first", "rollout", "manual", "metric", "not_converged", "safety", "drill", "insufficient_data"
+    "first",
+    "rollout",
+    "manual",
+    "metric",
+    "not_converged",
+    "safety",
+    "drill",
+    "insufficient_data",
+    "erasure",
+    "quarantine",
 ]
 
 
@@ -53,7 +63,7 @@ class Evidence(_Out):
 
 
 class Transition(_Out):
-    """`data` of candidate, promoted, rolled_back and archived."""
+    """`data` of candidate, promoted, rolled_back, archived and quarantined."""
 
     tenant_id: str
     model: str
@@ -89,6 +99,10 @@ class ModelPromoted(Transition):
 
 class ModelArchived(Transition):
     """`model.archived`: a candidate was stopped before promotion with no harm shown."""
+
+
+class ModelQuarantined(Transition):
+    """`model.quarantined`: a version must not serve again; what it learned from was taken back."""
 
 
 class ModelRolledBack(Transition):

@@ -65,9 +65,10 @@ class WiredOperations:
             )
 
     async def maintain(self) -> None:
-        """Maintain the ledger, in a thread of its own."""
+        """Maintain the ledger, and carry erasures out, in a thread of its own."""
         work = partial(self._wiring.maintain_ledger, clock())
         await self._do("maintain_ledger", work, self._wiring.maintenance)
+        await self._do("erase", partial(self._wiring.erase, clock), self._wiring.maintenance)
 
     async def relay(self) -> None:
         """Publish what the outbox holds."""

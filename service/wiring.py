@@ -24,8 +24,11 @@ from operations.approve_rollout import ApproveRollout
 from operations.consider_training import ConsiderTraining
 from operations.converge_gateways import ConvergeGateways
 from operations.count_ledger import CountLedger
+from operations.erasing.certificates import Certificates
+from operations.erasing.erase import Erase
 from operations.fetch_adapter import FetchAdapter
 from operations.ingest_batch import IngestBatch
+from operations.known_erasures import KnownErasures
 from operations.maintain_ledger import MaintainLedger
 from operations.register_adapter import RegisterAdapter
 from operations.relay_outbox import RelayOutbox
@@ -185,6 +188,18 @@ class Wiring:
         return AddGolden(self.database, self.ledger_place, self.datasets, self.curation)
 
     @cached_property
+    def erase(self) -> Erase:
+        """Take a subject's data back."""
+        from service.erasure import build_erase  # noqa: PLC0415 - it knows this class
+
+        return build_erase(self)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """What was taken back, signed."""
+        return Certificates(self.objects, self.signer)
+
+    @cached_property
     def train_domains(self) -> TrainDomains:
         """Fit a domain model."""
         return TrainDomains(self.ledger_place, self.objects)
@@ -258,6 +273,7 @@ class Wiring:
             cluster,
             self.curation,
             self.meter,
+            KnownErasures(self.database),
         )
 
     def dead_letters(self, producer: KafkaProducer) -> DeadLetters:

@@ -194,6 +194,7 @@ class Curator:
             "feedback": data.kind,
             "author": self._pseudonyms.hide(tenant, "author", data.author),
             "author_role": data.author_role,
+            "user": self._pseudonyms.hide(tenant, "user", _user(data)),
             "target_run": (target.execution_id or target.plan_id) if target else None,
             "target_source": target.source if target else None,
             "value": _reward(data),
@@ -213,6 +214,11 @@ def _gate(data: AnyExecution, name: str) -> bool | None:
 
 def _decided(decision: Decision) -> dict[str, Any]:
     return {"disposition": decision.disposition, "reasons": tuple(decision.reasons)}
+
+
+def _user(data: FeedbackData) -> str | None:
+    """Who says it, where that is a user: what users say is theirs, as their runs are."""
+    return data.author if data.author_role == "user" else None
 
 
 def _reward(data: FeedbackData) -> float | None:

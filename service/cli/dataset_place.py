@@ -19,10 +19,14 @@ def whole_digest(wiring: Wiring, beginning: str) -> str:
     """The digest that begins so. Raises Unrecoverable(NO_SUCH_DATASET) for none or several."""
     from stores.control import registry  # noqa: PLC0415
 
-    known = {d["digest"] for d in wiring.database.read(registry.dataset_list)}
-    found = whole(beginning, known)
+    every = {d["digest"]: d for d in wiring.database.read(registry.dataset_list)}
+    found = whole(beginning, every)
     if found is None:
-        matching = sum(digest.startswith(beginning) for digest in known)
+        matching = sum(digest.startswith(beginning) for digest in every)
         detail = f"{beginning} is the start of {matching}" if matching else beginning
         raise Unrecoverable(Code.NO_SUCH_DATASET, detail)
+    if (erasure := every[found]["erased_by"]) is not None:
+        detail = f"{found} was withdrawn by erasure {erasure}"
+        remedy = f"its successor is {every[found]['successor'] or 'none'}"
+        raise Unrecoverable(Code.NO_SUCH_DATASET, detail, remedy=remedy)
     return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from schemas.errors import Code, Unrecoverable
-from service.cli import datasets_compare, datasets_export, golden, review
+from service.cli import datasets_compare, datasets_export, erasure, golden, review
 from service.cli.dataset_place import Digest, whole_digest
 from service.cli.options import (
     SHORT,
@@ -33,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
     datasets_export.add_to(_DATASETS)
     review.add_to(_DATASETS)
     golden.add_to(_DATASETS)
+    erasure.add_to(_DATASETS)
 
 
 @_DATASETS.command(name="list")
@@ -51,11 +53,19 @@ def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = Fa
             d["digest"][:SHORT],
             *(d["counts"].get(split, 0) for split in _SPLITS),
             utc(d["created_at"]),
+            _then(d),
         )
         for d in found
     ]
-    columns = ["model", "version", "digest", *_SPLITS, "sealed"]
-    print_table("Datasets", columns, rows, whole=["digest", "sealed"])
+    columns = ["model", "version", "digest", *_SPLITS, "sealed", "erased"]
+    print_table("Datasets", columns, rows, whole=["digest", "sealed", "erased"])
+
+
+def _then(known: Mapping[str, Any]) -> str:
+    """What came in the place of a dataset that was withdrawn."""
+    if known["erased_by"] is None:
+        return ""
+    return f"now {known['successor'][:SHORT]}" if known["successor"] else "withdrawn"
 
 
 @_DATASETS.command(name="show")

@@ -90,7 +90,9 @@ async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
     from consumers.rebuild_ledger import RebuildLedger  # noqa: PLC0415
     from producers.kafka import KafkaProducer  # noqa: PLC0415
     from service.wiring import clock  # noqa: PLC0415
+    from stores.control.erasures import names as erased  # noqa: PLC0415
 
+    wiring.erase.recall(clock())
     cluster = await cluster_id(wiring.kafka)
     producer = KafkaProducer(wiring.kafka)
     operation = RebuildLedger(
@@ -99,7 +101,7 @@ async def _rebuild(wiring: Wiring, *, accept_loss: bool) -> Rebuilt:
         lambda folder: wiring.ingest_batch(cluster, folder),
         wiring.dead_letters(producer),
         wiring.count_ledger.recount,
-        wiring.settings.curation.model_dump_json(),
+        f"{wiring.settings.curation.model_dump_json()} {wiring.database.read(erased)}",
     )
     topics = input_topics(wiring.settings.kafka.prefix)
     try:

@@ -24,6 +24,14 @@ def write(root: Path, key: str, data: bytes) -> None:
         _sync(folder)
 
 
+def delete(root: Path, key: str) -> None:
+    """Delete `root/key`, for good when this returns; none is fine too."""
+    path = root / key
+    if path.exists():
+        path.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)

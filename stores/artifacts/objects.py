@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,14 @@ class ObjectFolder:
         except FileNotFoundError:
             return False
         return True
+
+    def delete(self, key: str) -> None:
+        """Delete one object, and for good: a power cut does not bring it back. None is fine too."""
+        if self._local is not None:
+            local.delete(self._local, key)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._store, key)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys under a prefix."""

@@ -3,13 +3,16 @@
 `apply` takes one commit's rows and moves the cursor in the same transaction, so a commit counts once.
 `replace` puts a count of all rows in place of it, at the version that they were read from.
 Corrections are counted by tenant: feedback names a run, not a model. For a tenant with several models
-the count is an upper bound of each one's; the seal looks closer.
+the count is an upper bound of each one's; the seal looks closer. What events ask to be erased is on record in
+the same transaction.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +27,9 @@ from sqlalchemy import (
     update,
 )
 
+from schemas.erasures import ErasureKind
 from schemas.rollouts import ArmStats
+from stores.control import erasures
 from stores.control.tables import (
     disposition_counts,
     ledger_cursor,
@@ -95,6 +100,16 @@ def _count(connection: Connection, found: Tally) -> None:
         _add(connection, window_counts, ("tenant", "model", "bucket"), amounts, name)
     for key, unit in found.units.items():
         _add_unit(connection, key, unit)
+    for (tenant, subject), (asked, author) in sorted(found.subjects.items()):
+        erasures.ask(
+            connection,
+            datetime.fromisoformat(asked),
+            tenant=tenant,
+            kind=ErasureKind.ERASURE,
+            subject=json.loads(subject),
+            reason="feedback.received",
+            requested_by=f"author:{author}",
+        )
 
 
 def _move(connection: Connection, version: int, offsets: Mapping[str, int]) -> None:

@@ -184,6 +184,15 @@ def dataset_list(
     return [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
 
+def mark_erased(connection: Connection, digest: str, erasure: str, successor: str | None) -> None:
+    """Note that a dataset was withdrawn, by which erasure, and what was sealed in its place."""
+    connection.execute(
+        update(datasets)
+        .where(datasets.c.digest == digest)
+        .values(erased_by=erasure, successor=successor)
+    )
+
+
 def add_golden(connection: Connection, now: datetime, **values: Any) -> None:
     """Enter a golden set of a model; entering it again changes nothing."""
     this = select(golden_datasets).where(
@@ -191,6 +200,27 @@ def add_golden(connection: Connection, now: datetime, **values: Any) -> None:
     )
     if connection.execute(this).first() is None:
         connection.execute(insert(golden_datasets).values(created_at=now, **values))
+
+
+def remove_golden(connection: Connection, tenant: str, model: str, digest: str) -> bool:
+    """A golden set is none of a model's any more; whether no other model has it."""
+    columns = golden_datasets.c
+    of_model = (columns.tenant == tenant, columns.model == model)
+    connection.execute(delete(golden_datasets).where(*of_model, columns.digest == digest))
+    return (
+        connection.execute(select(columns.digest).where(columns.digest == digest)).first() is None
+    )
+
+
+def forget_record(connection: Connection, version: AdapterVersion) -> None:
+    """Forget the recorded answers of a version: they are examples of its dataset."""
+    this = (
+        adapters.c.tenant == version.tenant,
+        adapters.c.model == version.model,
+        adapters.c.version == version.version,
+    )
+    kept = {name: fact for name, fact in (version.probe or {}).items() if name != "record"}
+    connection.execute(update(adapters).where(*this).values(probe=kept or None))
 
 
 def golden(connection: Connection, tenant: str, model: str) -> Mapping[str, Any] | None:

@@ -205,6 +205,8 @@ datasets = Table(
     _name("parent", null=True),
     _name("job_id", null=True),
     _time("created_at"),
+    _name("erased_by", null=True),
+    _name("successor", null=True),
 )
 golden_datasets = Table(
     "golden_datasets",
@@ -320,6 +322,24 @@ gateway_replicas = Table(
     Column("detail", Text, nullable=False, server_default=""),
     _time("at"),
 )
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _key("id"),
+    _name("tenant"),
+    _name("kind"),
+    _json("subject"),
+    Column("reason", Text, nullable=False),
+    _name("requested_by"),
+    _time("requested_at"),
+    _name("state"),
+    _int("revision"),
+    _json("report"),
+    _name("certificate", null=True),
+    _time("updated_at"),
+)
+erased_runs = Table("erased_runs", metadata, _key("run"), _key("erasure"))
 
 outbox = Table(
     "outbox",

@@ -34,6 +34,8 @@ COLUMNS = (
     "duration_ms",
     "feedback",
     "trust",
+    "subject",
+    "author",
 )
 """What counting needs of a row."""
 BUCKET_SECONDS = 10
@@ -66,6 +68,8 @@ class Tally:
     corrections: Counter[Key] = field(default_factory=Counter)
     window: dict[Key, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     units: dict[Key, Unit] = field(default_factory=lambda: defaultdict(Unit))
+    subjects: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    """Erasures that events ask for, (tenant, subject): when first, RFC 3339, and the author."""
 
 
 def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
@@ -83,7 +87,14 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> Tally:
             and row["feedback"] == "edit"
         ):
             found.corrections[(row["tenant"],)] += 1
+        if row.get("subject") and row["disposition"] == "accepted":
+            asked = (row["event_time"].isoformat(), row["author"] or "")
+            _ask(found, (row["tenant"], row["subject"]), asked)
     return found
+
+
+def _ask(found: Tally, subject: Key, asked: tuple[str, str]) -> None:
+    found.subjects[subject] = min(asked, found.subjects.get(subject, asked))
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
@@ -94,6 +105,8 @@ def merged(tallies: Iterable[Tally]) -> Tally:
             getattr(total, name).update(getattr(found, name))
         for key, counts in found.window.items():
             total.window[key].update(counts)
+        for key, asked in found.subjects.items():
+            _ask(total, key, asked)
         for key, unit in found.units.items():
             known = total.units[key]
             known.arms |= unit.arms
@@ -108,6 +121,7 @@ def frozen(found: Tally) -> pa.Table:
     """A tally as a table of texts: which counter, its key and its amount as JSON."""
     lines = [(name, key, n) for name in _COUNTERS for key, n in getattr(found, name).items()]
     lines += [("window", key, dict(counts)) for key, counts in found.window.items()]
+    lines += [("subjects", key, asked) for key, asked in found.subjects.items()]
     lines += [("units", k, {**asdict(u), "arms": sorted(u.arms)}) for k, u in found.units.items()]
     columns = {
         "counter": [name for name, _, _ in lines],
@@ -124,6 +138,8 @@ def thawed(table: pa.Table) -> Tally:
         key, amount = tuple(json.loads(line["key"])), json.loads(line["amount"])
         if line["counter"] == "window":
             found.window[key] = Counter(amount)
+        elif line["counter"] == "subjects":
+            found.subjects[key] = tuple(amount)
         elif line["counter"] == "units":
             found.units[key] = Unit(**{**amount, "arms": set(amount["arms"])})
         else:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, NotReady, Unrecoverable
 from stores.ledger.files import data_files
 from stores.ledger.place import Place
 from stores.ledger.schema import PARTITION_COLUMN
@@ -21,13 +21,18 @@ _STORE = "Generic S3 error"  # the store's own fault, whatever file it names
 
 @contextmanager
 def scanning(table: DeltaTable, place: Place) -> Iterator[None]:
-    """Raises Unrecoverable(LEDGER_UNREADABLE) if a scan inside meets a file that cannot be read."""
+    """Raises Unrecoverable(LEDGER_UNREADABLE) if a scan inside meets a file that cannot be read.
+
+    NotReady(LEDGER_REWRITTEN) where an erasure has taken the file away: the newest version can be read.
+    """
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
         name = _named(error) or _damaged(table, place)
         if name is None:
             raise
+        if isinstance(error, FileNotFoundError) and _was_replaced(place, name):
+            raise NotReady(Code.LEDGER_REWRITTEN, place.uri) from error
         raise _unreadable(place, name, error) from error
 
 
@@ -40,6 +45,11 @@ def parsing(place: Place, name: str) -> Iterator[None]:
         raise
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(place, name, error) from error
+
+
+def _was_replaced(place: Place, name: str) -> bool:
+    newest = DeltaTable(place.uri, storage_options=dict(place.options))
+    return name not in {file.name for file in data_files(newest)}
 
 
 def _named(error: Exception) -> str | None:

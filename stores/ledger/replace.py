@@ -12,6 +12,8 @@ from typing import Any
 
 from stores.ledger import durable
 from stores.ledger.hold import replacing
+from stores.ledger.local import LocalPlace
+from stores.ledger.place import Place
 from stores.ledger.table import open_table
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -67,6 +69,22 @@ class Replacement:
             self.folder.rename(before)
         durable.sync(self._ledger.parent)
         return before
+
+
+def kept(place: Place) -> list[str]:
+    """The ledgers that lie beside one because it has replaced them."""
+    if not isinstance(place, LocalPlace):
+        return []
+    return sorted(str(path) for path in place.root.parent.glob(f"{place.root.name}.before-*"))
+
+
+def forget_unfinished(place: Place) -> None:
+    """Delete a ledger that was begun beside this one and not put in its place: a rebuild begins again.
+
+    The caller holds the ledger as one of its writers, so that nobody is building.
+    """
+    if isinstance(place, LocalPlace):
+        shutil.rmtree(place.root.with_name(f"{place.root.name}.rebuilding"), ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -17,19 +17,27 @@ from consumers.dead_letters import DeadLetters
 from consumers.kafka import cluster_id, input_topics
 from consumers.log_walk import LogReader
 from consumers.rebuild_ledger import RebuildLedger, Rebuilt
+from consumers.verify_ledger import Scope, VerifyLedger
+from operations.count_ledger import CountLedger
+from operations.erasing.rows import EmptyRows
 from operations.ingest_batch import IngestBatch
+from operations.known_erasures import Erasures, KnownErasures
 from processors.curation.policy import CurationPolicy
+from processors.curation.subjects import subject_of
 from producers.connection import KafkaConnection
 from producers.kafka import KafkaProducer
 from schemas.datasets import Recipe
+from schemas.erasures import ErasureKind
 from schemas.errors import Code, LorikeetError, NotReady, Unrecoverable
 from schemas.events import DEAD_LETTER_TOPIC
 from schemas.records import TopicPartition
 from schemas.rows import Row
 from schemas.telemetry import NoMeter
 from stores.artifacts.objects import ObjectFolder
+from stores.control import erasures as asked
 from stores.ledger.delta import DeltaLedgerReader, DeltaLedgerWriter
 from stores.ledger.hold import share
+from stores.ledger.local import LocalPlace
 from tests.consumers_support import ingest, publish, publish_executions, settled, structured
 from tests.installation import database
 from tests.sealing import seal
@@ -72,13 +80,15 @@ async def rebuild(
     accept_loss: bool = False,
     fault: Callable[[str], None] = lambda _: None,
     recount: Callable[[], None] = lambda: None,
+    erasures: Erasures | None = None,
 ) -> Rebuilt:
     connection = KafkaConnection(broker)
     cluster = await cluster_id(connection)
 
     def batch(folder: Path) -> IngestBatch:
         writer, reader = DeltaLedgerWriter(folder, cluster), DeltaLedgerReader(folder)
-        return IngestBatch(writer, reader, cluster, CurationPolicy(hmac_key=b"key"), NoMeter())
+        policy = CurationPolicy(hmac_key=b"key")
+        return IngestBatch(writer, reader, cluster, policy, NoMeter(), erasures)
 
     producer = KafkaProducer(connection)
     dead = DeadLetters(producer, prefix, ObjectFolder(f"file://{ledger}-objects"))
@@ -133,6 +143,38 @@ def test_all_rows_are_the_same(tmp_path: Path, broker: str, prefix: str) -> None
         assert rows_of(done.before) == before
         assert await letters(broker, prefix) == sent, "no dead letter a second time"
         assert unfinished(tmp_path) == []
+
+    asyncio.run(main())
+
+
+def test_what_was_erased_does_not_come_back(tmp_path: Path, broker: str, prefix: str) -> None:
+    ledger, store = tmp_path / "ledger", database(tmp_path)
+    policy = CurationPolicy(hmac_key=b"key")
+
+    async def main() -> None:
+        count = await fill(broker, prefix)
+        mine = structured("execution.completed", execution(user_id="ann", execution_id="mine"))
+        await publish(broker, f"{prefix}execution.completed", [mine])
+        said = structured("feedback.received", edit("mine", []))
+        await publish(broker, f"{prefix}feedback.received", [said], partition=1)
+        await ingest(broker, prefix, ledger, count + 2)
+        subject = subject_of("user:ann", "default", policy)
+        kind, facts = ErasureKind.ERASURE, {"reason": "", "requested_by": "test"}
+        name = store.write(
+            lambda c: asked.ask(c, NOW, tenant="default", kind=kind, subject=subject, **facts)
+        )
+        (found,) = store.read(asked.every)
+        count_ledger = CountLedger(store, DeltaLedgerReader(ledger), NoMeter())
+        EmptyRows(LocalPlace(ledger), store, count_ledger, "me")(found, lambda: NOW)
+        before = rows_of(ledger)
+        assert [row.reasons for row in before].count(("erased",)) == 2
+        assert found.id == name
+        await rebuild(broker, prefix, ledger, erasures=KnownErasures(store))
+        assert rows_of(ledger) == before
+        async with LogReader(KafkaConnection(broker)) as log:
+            verify = VerifyLedger(ledger, DeltaLedgerReader(ledger), before[0].cluster)
+            reports = await verify(log, Scope(input_topics(prefix), f"{prefix}{DEAD_LETTER_TOPIC}"))
+        assert not any(report.offences for report in reports)
 
     asyncio.run(main())
 

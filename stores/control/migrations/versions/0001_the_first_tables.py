@@ -92,6 +92,8 @@ def upgrade() -> None:
         sa.Column("parent", sa.String(length=255), nullable=True),
         sa.Column("job_id", sa.String(length=255), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("erased_by", sa.String(length=255), nullable=True),
+        sa.Column("successor", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
@@ -101,6 +103,28 @@ def upgrade() -> None:
         sa.Column("disposition", sa.String(length=255), nullable=False),
         sa.Column("count", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("topic", "partition", "disposition"),
+    )
+    op.create_table(
+        "erased_runs",
+        sa.Column("run", sa.String(length=255), nullable=False),
+        sa.Column("erasure", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("run", "erasure"),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("tenant", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.String(length=255), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=255), nullable=False),
+        sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("report", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("certificate", sa.String(length=255), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "gateway_replicas",

@@ -1,0 +1,1 @@
+"""Taking data back: rows, golden sets, datasets, adapters, and a certificate of it."""
