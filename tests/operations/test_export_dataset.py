@@ -260,7 +260,7 @@ def test_trl_trains_on_it(
         "output_dir": str(tmp_path),
         "max_steps": 2,
         "per_device_train_batch_size": 4,
-        "max_length": 1_024,
+        "max_length": None,
         "report_to": [],
         "use_cpu": True,
         "bf16": False,
