@@ -38,6 +38,7 @@ PHASES = {
     "choose_golden": "golden",
     "decide": "decide",
     "gather": "gather",
+    "figures": "statistics",
 }
 """The steps of a seal that are timed: what `SealDataset` calls them, and what the page does."""
 WARM = 500
