@@ -1,12 +1,13 @@
 """One seal in a process of its own, and a second process that checks it. Each prints a line of JSON.
 
-python -m benchmarks.curation.seal_run seal LEDGER FOLDER RUNS [ROWS_A_BATCH]
+python -m benchmarks.curation.seal_run seal WARM LEDGER FOLDER RUNS [ROWS_A_BATCH]
 python -m benchmarks.curation.seal_run check FOLDER DIGEST
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.cores import two_cores
 from benchmarks.curation.seal_events import MODEL, offsets
 from benchmarks.curation.seal_ledger import CLUSTER
 from operations import seal_dataset
@@ -36,11 +38,12 @@ PHASES = {
     "choose_golden": "golden",
     "decide": "decide",
     "gather": "gather",
+    "figures": "statistics",
 }
 """The steps of a seal that are timed: what `SealDataset` calls them, and what the page does."""
-_NOW = datetime(2026, 2, 1, tzinfo=UTC)
 WARM = 500
 """Runs in the ledger that is sealed first."""
+_NOW = datetime(2026, 2, 1, tzinfo=UTC)
 _FEW = 20_000
 """Examples up to which prompts are compared with each other across the splits."""
 _REFERENCES, _FORGET_PEAK = Path("/proc/self/clear_refs"), "5"
@@ -76,7 +79,7 @@ def seal(ledger: Path, folder: Path, runs: int) -> dict[str, Any]:
 
 def _operation(ledger: Path, folder: Path) -> SealDataset:
     database = Database(sqlite_url(folder / "control.db"))
-    return SealDataset(database, ledger, _store(folder), NoMeter())
+    return SealDataset(database, ledger, _store(folder), NoMeter(), folder / "scratch")
 
 
 def _arguments(runs: int) -> tuple[str, str, Recipe, dict[str, int], datetime]:
@@ -154,6 +157,7 @@ def _peak() -> float:
 def main(command: str, *arguments: str) -> None:
     """Do it in this process, and say what was found."""
     if command == "seal":
+        os.sched_setaffinity(0, two_cores())
         warm, ledger, folder, runs, *batch = arguments
         first = warm_up(Path(warm), Path(folder) / "warm")
         with patch.object(scan, "_BATCH", int(batch[0]) if batch else scan._BATCH):  # noqa: SLF001
