@@ -30,7 +30,7 @@ _OLD = Path(__file__).parent / "data" / "ledger_9a6207e.tar.gz"
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     with tarfile.open(_OLD) as packed:
-        packed.extractall(tmp_path)  # noqa: S202 - our own archive; `filter` came with 3.11.4
+        packed.extractall(tmp_path)
     return tmp_path
 
 
