@@ -143,7 +143,7 @@ def test_memory_is_bounded_by_rows_and_by_time() -> None:
 
 def test_two_digests_that_share_their_first_64_bits_are_two() -> None:
     block = Block(0)
-    twins = keys_of([b"\1" * 8 + b"aaaa", b"\1" * 8 + b"bbbb", b"\1" * 8 + b"aaaa"])
+    twins = keys_of([b"\1" * 8 + b"aa", b"\1" * 8 + b"bb", b"\1" * 8 + b"aa"])
     block.add(twins, twins["rest"].astype("i8") * 0 + [1, 2, 3])
     key = int(twins["key"][0])
     places = [block.find(key, int(rest)) for rest in twins["rest"][:2]]
@@ -170,7 +170,7 @@ print((held() - before) / 400_000)
 def test_a_row_held_costs_some_twenty_bytes() -> None:
     command = [sys.executable, "-c", _FILL]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert float(found.stdout) < 24  # seen: 17.2
+    assert float(found.stdout) < 24  # seen: 15.4
 
 
 def test_a_duplicate_keeps_its_place_and_loses_its_text() -> None:
