@@ -75,7 +75,7 @@ class IngestLoop:
         self._consumer: Any = None
         self._assignment: Any = None
         self._failure: Exception | None = None
-        self._pressed = False
+        self._pressed = self._begun = False
         self._poll_records = settings.poll_records
         self._undecided: set[TopicPartition] = set()
         self._polled = time.monotonic()
@@ -213,7 +213,8 @@ class IngestLoop:
         if waiting.since is None:
             return time.monotonic() - self._flushed >= _IDLE_SECONDS
         return (
-            time.monotonic() - waiting.since >= self._settings.flush_seconds
+            self._begun  # what waited while nobody read is durable at once
+            or time.monotonic() - waiting.since >= self._settings.flush_seconds
             or len(waiting.rows) >= self._settings.flush_rows
             or waiting.size >= self._settings.flush_bytes
         )
@@ -232,7 +233,7 @@ class IngestLoop:
 
     async def _flush(self) -> None:
         """Begin to commit what is decided."""
-        self._flushed = time.monotonic()
+        self._flushed, self._begun = time.monotonic(), False
         waiting, self._waiting = self._waiting, Waiting()
         waiting.offsets.update(await self._assignment.positions(self._undecided))
         if waiting.offsets:
@@ -317,6 +318,7 @@ class IngestLoop:
         except NotReady as error:
             log.info("ingest.dropped", reason=str(error))
         await self._assignment.take(held)
+        self._begun = True
         await self._anything_left()
 
     async def revoked(self) -> None:
