@@ -94,13 +94,15 @@ def _engine(url: str) -> Engine:
 
 
 def _migrate(connection: Connection) -> None:
+    current: str | None = None
     if inspect(connection).has_table("alembic_version"):
-        current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if current == HEAD:
-            return
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        current = found or ""
+    if current == HEAD:
+        return
     from stores.control.migrate import upgrade  # noqa: PLC0415 - Alembic takes 0.2 s to load
 
-    upgrade(connection)
+    upgrade(connection, current)
 
 
 def _worth_retrying(error: OperationalError) -> bool:

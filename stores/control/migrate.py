@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection
 
 from schemas.errors import Code, Unrecoverable
 
@@ -21,13 +21,15 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def upgrade(connection: Connection) -> None:
-    """To the newest revision. Raises Unrecoverable(DB_NEWER) for one that this Lorikeet does not know."""
+def upgrade(connection: Connection, current: str | None) -> None:
+    """From the `current` revision, None for an empty database, to the newest one.
+
+    Raises Unrecoverable(DB_NEWER) for a revision that this Lorikeet does not know.
+    """
     config = alembic_config(connection)
-    if inspect(connection).has_table("alembic_version"):
-        current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if current is not None:
         try:
-            ScriptDirectory.from_config(config).get_revision(current or "")
+            ScriptDirectory.from_config(config).get_revision(current)
         except CommandError:
             raise Unrecoverable(Code.DB_NEWER, f"revision {current}") from None
     command.upgrade(config, "head")
