@@ -31,8 +31,9 @@ $(VENV)/.runs: pyproject.toml constraints.txt
 	  | sed -un 's/^ *Downloading \(.* MB)\).*/  \1/p'
 	@touch $@
 
-$(VENV)/.checks: $(VENV)/.runs
+$(VENV)/.checks: $(VENV)/.runs tests/exports.txt
 	@$(BIN)/pip install --quiet --editable '.[broker,train,dev]'
+	@$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/exports --requirement tests/exports.txt
 	@touch $@
 
 # Two more for benchmarks: the profiler, and an environment of its own for Quix Streams.

@@ -159,6 +159,12 @@ class Code(Enum):
         "a domain model was written by another Lorikeet",
         "fit it again: lorikeet domains train",
     )
+    LEASE_TAKEN = ("E7341", "another process does this already", "wait until it has ended")
+    NO_SUCH_ERASURE = (
+        "E7342",
+        "there is no such erasure, or it is not done",
+        "see: lorikeet datasets erasures",
+    )
     BAD_DECISION = (
         "E7351",
         "decisions cannot be used",
@@ -183,13 +189,6 @@ class Code(Enum):
         "E7362",
         "the dataset has nothing that the format can say",
         "choose another --format",
-    )
-
-    LEASE_TAKEN = ("E7341", "another process does this already", "wait until it has ended")
-    NO_SUCH_ERASURE = (
-        "E7342",
-        "there is no such erasure, or it is not done",
-        "see: lorikeet datasets erasures",
     )
 
     # E74xx  training

@@ -58,5 +58,5 @@ def whole(where: Path | Place, ends: int) -> bool:
 def unpacked(folder: Path, version: int) -> Path:
     """A ledger of an older version, in `folder`."""
     with tarfile.open(_DATA / OLD[version]) as packed:
-        packed.extractall(folder)  # noqa: S202 - our own archive; `filter` came with 3.11.4
+        packed.extractall(folder)
     return folder

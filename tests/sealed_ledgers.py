@@ -58,9 +58,7 @@ class Installed:
         """Seal what there is, each time a minute later; no golden set unless asked for."""
         self._seals += 1
         given = Recipe.model_validate({"golden_size": 0, "min_examples": 1, **recipe})
-        operation = SealDataset(
-            self.database, self.ledger, self.datasets, NoMeter(), self.scratch
-        )
+        operation = SealDataset(self.database, self.ledger, self.datasets, NoMeter(), self.scratch)
         now = NOW + timedelta(minutes=self._seals)
         return operation(TENANT, model, given, self.offsets() if offsets is None else offsets, now)
 

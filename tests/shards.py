@@ -89,7 +89,7 @@ def manifest(digest: str, shards: Iterable[Shard] = (), **changes: Any) -> Manif
     return Manifest(**{**facts, **changes})
 
 
-def drafts(found: Sequence[Example] | Sequence[Pair], block: int = 4) -> Iterator[Draft]:
+def drafts(found: Sequence[Example | Pair], block: int = 4) -> Iterator[Draft]:
     """Shards in the order of their rows: of `block` examples each, or of the pairs of a split."""
     with tempfile.TemporaryDirectory() as folder:
         kind = ShardKind.EXAMPLES if isinstance(found[0], Example) else ShardKind.PAIRS

@@ -41,7 +41,7 @@ class Terminal:
             stderr=theirs,
             cwd=ROOT,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 — no thread runs in the tests
             env={**kept, "TERM": "dumb", **environment},
         )
         os.close(theirs)

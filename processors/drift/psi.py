@@ -10,14 +10,15 @@ two samples of n and m from one population the index is (B − 1)(1/n + 1/m) on 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log
-from typing import NamedTuple
 
 _SMOOTHING = 0.5
 """Added to every bin that either has, so that an empty one is rare and not impossible."""
 
 
-class Stability(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stability:
     """The index, and what it would be on average if nothing had moved."""
 
     index: float

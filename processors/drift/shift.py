@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from processors.drift.psi import stability
@@ -33,7 +34,7 @@ def _indices(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dic
             continue
         moved = stability(now[name]["counts"], before[name]["counts"])
         if moved is not None:
-            found[name] = {key: round(value, 6) for key, value in moved._asdict().items()}
+            found[name] = {key: round(value, 6) for key, value in asdict(moved).items()}
     return found
 
 

@@ -37,7 +37,7 @@ LENGTH = 320
 def rows(shared_data: Path) -> list[Row]:
     policy = CurationPolicy(
         hmac_key=b"k",
-        sources={"urn:realdata:planbench": "verified", "urn:realdata:worfbench": "verified"},
+        trust={"urn:realdata:planbench": "verified", "urn:realdata:worfbench": "verified"},
     )
     curator = Curator("c", policy)
     found = enumerate(events(shared_data))

@@ -176,7 +176,10 @@ def test_what_was_trained_on_is_named_with_the_dataset(place: Place) -> None:
         (run("r", user_id="u"), [erasure(user_id="u")], "is to be forgotten"),
         (run("r", messages=[{"role": "user", "content": "x"}]), [], "the row has no answer"),
     ],
-    ids=str,
+    ids=[
+        *("good", "doubtful", "mended by an expert", "mended by a user", "accepted", "refused"),
+        *("thumb down", "poor", "shadow", "another model", "erased", "no answer"),
+    ],
 )
 def test_rows_need_somebody_who_vouches_for_them(
     place: Place, data: dict[str, Any], said: list[dict[str, Any]], fault: str | None

@@ -138,7 +138,7 @@ def test_no_file_holds_it_any_more(tmp_path: Path) -> None:
         ("event:urn:test#event-5", {(RUNS, 0, 5)}),
         ("value:ann@example.org", {(RUNS, 1, 30)}),
     ],
-    ids=str,
+    ids=["session", "execution", "event", "value"],
 )
 def test_other_subjects(tmp_path: Path, subject: str, gone: set[Any]) -> None:
     found = populated(tmp_path)

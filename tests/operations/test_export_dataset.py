@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ def exported(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> 
         return done[kind]
 
     return export
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _readers() -> Iterator[None]:
+    """The packages of tests/exports.txt, for this module alone."""
+    folder = str(Path(sys.prefix) / "exports")
+    sys.path.append(folder)
+    yield
+    sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,22 @@ def rows() -> list[Any]:
     """Four blocks of offsets in two partitions, with pairs and edits among them."""
     places = [(n % 2, n // 2 * 9_000) for n in range(60)]
     found = [
-        run(n, user(prompt(n % 50)), answer(call(n=n)), prompt_digest=f"p{n % 50}", quality=90.0 if n < 50 else 5.0)
+        run(
+            n,
+            user(prompt(n % 50)),
+            answer(call(n=n)),
+            prompt_digest=f"p{n % 50}",
+            quality=90.0 if n < 50 else 5.0,
+        )
         for n in range(60)
     ]
-    placed = [row._replace(partition=p, offset=o) for row, (p, o) in zip(found, places, strict=True)]
+    placed = [
+        row._replace(partition=p, offset=o) for row, (p, o) in zip(found, places, strict=True)
+    ]
     return [*placed, *(edited(n, n, f"right {n}") for n in range(0, 50, 7))]
 
 
-FAR = {name: 10**9 for name in OFFSETS}
+FAR = dict.fromkeys(OFFSETS, 10**9)
 
 
 def sealed(size: int, seed: int = 0) -> Sealed:
@@ -56,7 +64,9 @@ def test_shards_are_in_canonical_order_and_their_names_count_them(window: Sealed
     pairs = [shard for shard in shards if shard.kind is ShardKind.PAIRS]
     assert shards == (*examples, *pairs)
     assert [s.name for s in examples] == [f"examples-{n:05d}.parquet" for n in range(3)]
-    assert [s.name for s in pairs] == [f"pairs-{s.split}-{n:05d}.parquet" for n, s in enumerate(pairs)]
+    assert [s.name for s in pairs] == [
+        f"pairs-{s.split}-{n:05d}.parquet" for n, s in enumerate(pairs)
+    ]
     assert sum(s.rows for s in examples) == len(window.sealed.examples)
     assert sum(s.rows for s in pairs) == len(window.sealed.pairs)
     order = [e.row_id.split(":")[2:] for e in window.sealed.examples]

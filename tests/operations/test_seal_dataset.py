@@ -180,8 +180,12 @@ SCRIPTS = [
 
 
 def test_mixed_scripts_are_told_apart_and_come_back_as_they_were(place: Installed) -> None:
-    rows = [run(n, user(text), answer(call(to=text)), domain=text[:2]) for n, text in enumerate(SCRIPTS)]
-    again = [run(20 + n, user(f" {text.upper()}\n"), answer(call())) for n, text in enumerate(SCRIPTS)]
+    rows = [
+        run(n, user(text), answer(call(to=text)), domain=text[:2]) for n, text in enumerate(SCRIPTS)
+    ]
+    again = [
+        run(20 + n, user(f" {text.upper()}\n"), answer(call())) for n, text in enumerate(SCRIPTS)
+    ]
     place.append([*rows, *again])
     manifest = place.seal(validation_share=0.2, test_share=0.2)
     assert manifest.dropped == {"exact_duplicate": len(SCRIPTS)}
@@ -235,7 +239,9 @@ def test_versions_say_what_has_changed(place: Installed) -> None:
     assert third.erased != fourth.erased
     assert fourth.dropped["erased"] == 1
     assert "u3" not in {e.user for e in place.datasets.examples(fourth.digest)}
-    assert "u3" in {e.user for e in place.datasets.examples(third.digest)}, "until it is erased there"
+    assert "u3" in {e.user for e in place.datasets.examples(third.digest)}, (
+        "until it is erased there"
+    )
     assert fifth.digest == fourth.digest, "the feedback's offset alone changes nothing"
 
 
@@ -257,8 +263,12 @@ def test_rows_of_one_partition_leave_the_shards_of_others_alone(place: Installed
     both = [list(place.datasets.examples(manifest.digest)) for manifest in (first, second)]
     before, after = ({e.row_id: e for e in found} for found in both)
     assert before.keys() < after.keys()
-    assert any(before[name] != after[name] for name in before), "scores and splits follow the window"
-    assert [e.row_id for e in both[0]] == [f"c:execution.completed:{p}:{n}" for p in (0, 1) for n in range(p, 60, 2)]
+    assert any(before[name] != after[name] for name in before), (
+        "scores and splits follow the window"
+    )
+    assert [e.row_id for e in both[0]] == [
+        f"c:execution.completed:{p}:{n}" for p in (0, 1) for n in range(p, 60, 2)
+    ]
 
 
 def test_a_shard_ends_where_its_block_of_offsets_does(place: Installed) -> None:
@@ -280,7 +290,10 @@ def test_a_shard_ends_where_its_block_of_offsets_does(place: Installed) -> None:
 
 def test_pairs_are_counted_and_shared_too(place: Installed) -> None:
     rows = [run(n, user(prompt(n)), answer(call(n=n)), prompt_digest=f"p{n}") for n in range(20)]
-    rows += [run(20 + n, user(prompt(n)), answer(call(n=-1)), prompt_digest=f"p{n}", quality=1.0) for n in range(20)]
+    rows += [
+        run(20 + n, user(prompt(n)), answer(call(n=-1)), prompt_digest=f"p{n}", quality=1.0)
+        for n in range(20)
+    ]
     place.append(rows)
     first = place.seal()
     assert sum(first.pairs.values()) == 20
@@ -303,7 +316,9 @@ def test_each_generation_of_own_output_counts_one(place: Installed) -> None:
         manifest = place.seal(max_own_share=1.0, **recipe)
         name = f"digest-{start}"
         place.database.write(
-            lambda c: register(c, f"1.{start}.0", adapter_digest=name, dataset_digest=manifest.digest)
+            lambda c: register(
+                c, f"1.{start}.0", adapter_digest=name, dataset_digest=manifest.digest
+            )
         )
         return manifest
 
@@ -335,13 +350,21 @@ def test_the_first_golden_set_is_frozen_and_kept_out_of_all_that_follow(place: I
 
 def test_nothing_leaks_and_every_candidate_has_a_fate(place: Installed) -> None:
     rows = [
-        run(n, user=f"u{n // 4}", session=f"s{n // 2}", quality=40.0 if n % 7 == 0 else 90.0, partition=n % 2)
+        run(
+            n,
+            user=f"u{n // 4}",
+            session=f"s{n // 2}",
+            quality=40.0 if n % 7 == 0 else 90.0,
+            partition=n % 2,
+        )
         for n in range(400)
     ]
     place.append([*rows, *asking(range(400, 420), prompt(3)), forget(1, user="u5")])
     manifest = place.seal(max_outlier_score=1.0)
     found = list(place.datasets.examples(manifest.digest))
-    facts = [{n: getattr(e, n) for n in ("session", "user", "task", "cluster", "split")} for e in found]
+    facts = [
+        {n: getattr(e, n) for n in ("session", "user", "task", "cluster", "split")} for e in found
+    ]
     assert crossing_groups(facts) == 0
     fates = place.datasets.fates(manifest.digest).to_pylist()
     assert len(fates) == 420

@@ -88,28 +88,38 @@ def test_one_cap_takes_no_more_than_it_must(
     found: list[Member], share: float, count: int, seed: int
 ) -> None:
     facts = table(found)
-    recipe = Recipe(caps=(Cap(by="source", value="a", share=share, count=count),), max_own_share=1, seed=seed)
+    recipe = Recipe(
+        caps=(Cap(by="source", value="a", share=share, count=count),), max_own_share=1, seed=seed
+    )
     fates = capped(facts, recipe)
     before, after = (held_by(facts, k, "source") for k in (np.ones(len(found)), fates.kept))
     others = len(found) - before["a"]
-    assert {k: v for k, v in after.items() if k != "a"} == {k: v for k, v in before.items() if k != "a"}
+    assert {k: v for k, v in after.items() if k != "a"} == {
+        k: v for k, v in before.items() if k != "a"
+    }
     fits = [n for n in range(min(before["a"], count) + 1) if n <= share * (n + others) + 1e-9]
     assert after["a"] == max(fits)
-    assert fates.counts() == ({"source_cap": before["a"] - max(fits)} if before["a"] > max(fits) else {})
+    assert fates.counts() == (
+        {"source_cap": before["a"] - max(fits)} if before["a"] > max(fits) else {}
+    )
 
 
 def test_a_cap_without_a_value_is_for_each_and_not_for_what_says_nothing() -> None:
     facts = table([(source, "t", None, None, None) for source in (*"aaaabbb", *[None] * 9)])
     fates = capped(facts, Recipe(caps=(Cap(by="source", count=2),)))
     assert held_by(facts, fates.kept, "source") == {"a": 2, "b": 2, None: 9}
-    fates = capped(facts, Recipe(caps=(Cap(by="source", value="b", count=1), Cap(by="trust", count=9))))
+    fates = capped(
+        facts, Recipe(caps=(Cap(by="source", value="b", count=1), Cap(by="trust", count=9)))
+    )
     assert len(fates.kept) - fates.kept.sum() == 2 + 5
     assert fates.counts() == {"source_cap": 2, "trust_cap": 5}
 
 
 def test_what_one_cap_takes_makes_another_stricter() -> None:
     """Half of all may be of a; it is more than that once b is cut to 10."""
-    found: list[Member] = [("a" if n < 60 else "b" if n < 100 else "c", None, None, None, None) for n in range(130)]
+    found: list[Member] = [
+        ("a" if n < 60 else "b" if n < 100 else "c", None, None, None, None) for n in range(130)
+    ]
     limits = (Cap(by="source", value="a", share=0.5), Cap(by="source", value="b", count=10))
     for turned in (limits, limits[::-1]):
         facts = table(found)
@@ -139,7 +149,9 @@ def test_a_surplus_is_what_lies_beyond(share: float | None, count: int | None, k
     mine = np.arange(40) < 30
     ranks = np.arange(40, dtype=np.uint64)[::-1]
     over = surplus(mine, np.ones(40, np.bool_), ranks, share, count)
-    assert np.flatnonzero(mine & ~over).tolist() == list(range(30 - kept, 30)), "the lowest ranks stay"
+    assert np.flatnonzero(mine & ~over).tolist() == list(range(30 - kept, 30)), (
+        "the lowest ranks stay"
+    )
     assert not (over & ~mine).any()
 
 

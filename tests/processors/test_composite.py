@@ -55,7 +55,11 @@ def diverse(texts: Sequence[str], *left_out: int, seed: int = 0) -> list[float]:
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(stated, stated.map(lambda c: c and c / 100), st.integers(0, 999)), max_size=8))
+@given(
+    st.lists(
+        st.tuples(stated, stated.map(lambda c: c and c / 100), st.integers(0, 999)), max_size=8
+    )
+)
 def test_a_score_is_the_weighted_mean_of_what_is_known(rows: list[Any]) -> None:
     texts = [prompt(number) for number in range(len(rows))]
     quality, confidence, information = zip(*rows, strict=True) if rows else ((), (), ())
@@ -85,12 +89,17 @@ def test_what_was_left_out_has_no_score_and_no_say() -> None:
     found = scored([90.0] * 4, [None] * 4, texts, [100, 100, 9_000, 9_000], 2, 3)
     assert np.isnan(found.score[2:]).all()
     assert np.isnan(found.diversity[2:]).all()
-    assert found.diversity[:2].tolist() == scored([90.0] * 2, [None] * 2, texts[:2], [100] * 2).diversity.tolist()
+    assert (
+        found.diversity[:2].tolist()
+        == scored([90.0] * 2, [None] * 2, texts[:2], [100] * 2).diversity.tolist()
+    )
     assert found.informativeness[:2].tolist() == [50, 50]
 
 
 @settings(max_examples=50)
-@given(st.lists(st.lists(st.sampled_from(LETTERS), max_size=20).map(" ".join), min_size=2, max_size=30))
+@given(
+    st.lists(st.lists(st.sampled_from(LETTERS), max_size=20).map(" ".join), min_size=2, max_size=30)
+)
 def test_diversity_is_the_mean_distance_to_the_others(texts: list[str]) -> None:
     found = diverse(texts)
     for number, text in enumerate(texts):

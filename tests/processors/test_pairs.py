@@ -51,7 +51,10 @@ KINDS = {"quality": pa.float64(), "reward": pa.float64(), "answer": pa.binary()}
 def table(lines: list[dict[str, Any]]) -> pa.Table:
     columns = ("prompt_digest", "quality", "reward", "decision", "label", "answer")
     return pa.table(
-        {n: pa.chunked_array([pa.array([x[n] for x in lines], KINDS.get(n, pa.string()))]) for n in columns}
+        {
+            n: pa.chunked_array([pa.array([x[n] for x in lines], KINDS.get(n, pa.string()))])
+            for n in columns
+        }
     )
 
 
@@ -104,7 +107,10 @@ def test_the_best_is_paired_with_the_worst(lines: list[dict[str, Any]], least: f
         mine = [
             (value(x) or 0.0, n)
             for n, x in enumerate(lines)
-            if x["prompt_digest"] == asked and x["usable"] and not x["label"] and value(x) is not None
+            if x["prompt_digest"] == asked
+            and x["usable"]
+            and not x["label"]
+            and value(x) is not None
         ]
         if len(mine) < 2:
             continue
@@ -116,8 +122,23 @@ def test_the_best_is_paired_with_the_worst(lines: list[dict[str, Any]], least: f
 
 
 def test_worth_is_nothing_for_what_a_person_rejected_and_unknown_for_what_nobody_knows() -> None:
-    plain = {"prompt_digest": "p", "label": None, "answer": b"a", "quality": None, "reward": None, "decision": None}
-    lines = [{**plain, **c} for c in ({}, {"decision": "reject", "quality": 99.0}, {"reward": -0.5}, {"quality": 80.0, "reward": 1.0})]
+    plain = {
+        "prompt_digest": "p",
+        "label": None,
+        "answer": b"a",
+        "quality": None,
+        "reward": None,
+        "decision": None,
+    }
+    lines = [
+        {**plain, **c}
+        for c in (
+            {},
+            {"decision": "reject", "quality": 99.0},
+            {"reward": -0.5},
+            {"quality": 80.0, "reward": 1.0},
+        )
+    ]
     found = worth(table(lines)).tolist()
     assert np.isnan(found[0])
     assert found[1:] == [0.0, 0.25, 0.9]
@@ -189,7 +210,12 @@ def test_a_correction_is_chosen_over_the_answer_that_it_mends() -> None:
 def test_an_edit_that_changes_nothing_or_asks_something_else_makes_no_pair() -> None:
     same = edited(7, 1, "", content='{"messages": [{"role": "assistant", "content": "said"}]}')
     assert sealed([run(1, ASKED, answer(content="said")), same]).pairs == ()
-    other = edited(7, 1, "", content='{"messages": [{"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]}')
+    other = edited(
+        7,
+        1,
+        "",
+        content='{"messages": [{"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]}',
+    )
     found = sealed([right(), other])
     assert (names(found), found.pairs) == ([1], ())
 

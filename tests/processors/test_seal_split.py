@@ -54,7 +54,9 @@ def placed(decision: Decision) -> list[dict[str, Any]]:
     """The rows in a dataset with their parts: its examples, and both sides of its pairs."""
     columns = {name: decision.facts[name].to_pylist() for name in ASKED if name != "cluster"}
     columns["cluster"] = decision.clusters.tolist()
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
     pairs = decision.pairs
     sides = [*zip(pairs.chosen.tolist(), decision.pair_parts.tolist(), strict=True)]
     sides += zip(pairs.rejected.tolist(), decision.pair_parts.tolist(), strict=True)
@@ -85,10 +87,11 @@ def in_split(examples: Iterable[Example]) -> list[dict[str, Any]]:
 
 
 def sides(pairs: Iterable[Pair], rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Both rows of each pair, with what the ledger says of them."""
+    """Both rows of each pair, with what the ledger says of them; a row's `cluster` is Kafka's."""
     known = {row.row_id: row for row in rows}
+    facts = [name for name in ASKED if name != "cluster"]
     return [
-        {**known[name]._asdict(), "split": pair.split}
+        {**{fact: getattr(known[name], fact) for fact in facts}, "split": pair.split}
         for pair in pairs
         for name in (pair.chosen_row, pair.rejected_row)
     ]
@@ -98,7 +101,9 @@ def test_nothing_of_the_window_crosses_its_split(window: SealedWindow) -> None:
     for dataset in (window.sealed, window.beside):
         rows = in_split(dataset.examples)
         for fact in ("session", "user", "task"):
-            assert max(Counter(row[fact] for row in rows).values()) > 1, "there is something to leak"
+            assert max(Counter(row[fact] for row in rows).values()) > 1, (
+                "there is something to leak"
+            )
         rows += sides(dataset.pairs, window.rows)
         assert not leaks(rows, ASKED)
         assert crossing_groups(rows, ASKED) == 0

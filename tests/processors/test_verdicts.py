@@ -57,7 +57,7 @@ def calibrated(right: int, wrong: int = 0, first: int = 100) -> list[Row]:
 def said_of(rows: Iterable[Row], number: int, **recipe: Any) -> dict[str, Any]:
     """What the seal says of one run."""
     table = outcome(decided(rows, Recipe(**recipe), OFFSETS)).to_pylist()
-    (found,) = (line for line in table if line["row_id"].endswith(f":{number}"))
+    (found,) = (dict(line) for line in table if line["row_id"].endswith(f":{number}"))
     return found
 
 
@@ -137,7 +137,9 @@ def test_rows_that_are_left_out_calibrate_nobody() -> None:
     rows = [plan(1), judged(1, 1), *good]
     assert said_of(rows, 1)["selection"] == "ACCEPT"
     gone = [
-        row._replace(source="urn:gone") if row.feedback is None else row._replace(target_source="urn:gone")
+        row._replace(source="urn:gone")
+        if row.feedback is None
+        else row._replace(target_source="urn:gone")
         for row in good
     ]
     erasure = said(999, 0, "erasure", target_run=None, subject=json.dumps({"source": "urn:gone"}))

@@ -211,7 +211,7 @@ def test_fates_lie_beside_the_manifest(store: DatasetStore) -> None:
     fates = pa.table({"row_id": ["a", "b"], "reason": ["", "golden"]})
     store.write(manifest("abc"), index_of([]), fates)
     assert store.fates("abc").equals(fates)
-    assert list(store.examples("abc")) == list(store.pairs("abc")) == []
+    assert not [*store.examples("abc"), *store.pairs("abc")]
 
 
 def test_a_golden_set_is_named_by_its_content(store: DatasetStore) -> None:
