@@ -40,11 +40,12 @@ class Installed:
     def append(self, rows: Iterable[Row]) -> dict[str, int]:
         """Add rows to the ledger; the offsets after them."""
         writer = DeltaLedgerWriter(self.ledger, "c", today=lambda: DAY)
-        ends = {tp: at or 0 for tp, at in writer.claim(PARTITIONS).items()}
+        writer.claim(PARTITIONS)
         found = [row if row.model else row._replace(model=MODEL) for row in rows]
+        ends: dict[TopicPartition, int] = {}
         for row in found:
             tp = TopicPartition(row.topic, row.partition)
-            ends[tp] = max(ends[tp], row.offset + 1)
+            ends[tp] = max(ends.get(tp, 0), row.offset + 1)
         writer.append(found, ends)
         return self.offsets()
 

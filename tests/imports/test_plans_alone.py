@@ -73,7 +73,7 @@ def test_right_plans_become_examples_and_wrong_ones_do_not(
     assert len(rows) > 500
     assert Counter(e.domain for e in examples).keys() == {"blocksworld", "household"}
     assert all(known[e.row_id].valid is not False for e in examples)
-    assert sealed.dropped["low_quality"] == sum(row.valid is False for row in rows)
+    assert sealed.dropped["ingest_rejected"] == sum(row.valid is False for row in rows)
     assert {e.task_type for e in examples} == {"plan"}
     assert all("steps" in json.loads(e.messages[-1]["content"]) for e in examples)
     assert {e.split for e in examples} == set(Split)

@@ -9,9 +9,14 @@ import pytest
 
 from schemas.datasets import Recipe, ShardKind
 from tests.processors.small import OFFSETS, answer, edited, prompt, run, user
-from tests.processors.window import RECIPE, SealedWindow
+from tests.processors.window import RECIPE, SealedWindow, sealed_window
 from tests.sealing import Sealed, seal
 from tests.support import call
+
+
+@pytest.fixture(scope="module")
+def window() -> SealedWindow:
+    return sealed_window()
 
 
 def rows() -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from processors.curation.curate import Curator
-from processors.curation.policy import CurationPolicy
 from schemas.datasets import Manifest, Recipe, ShardKind, Split
 from schemas.errors import Code, Unrecoverable
 from schemas.rows import Disposition, Row
@@ -23,7 +20,7 @@ from tests.leaks import crossing_groups
 from tests.processors.small import answer, edited, forget, prompt, run, user
 from tests.sealed_ledgers import Installed
 from tests.sealing import MODEL
-from tests.support import call, event, execution, record
+from tests.support import call
 
 
 @pytest.fixture
@@ -68,7 +65,7 @@ def test_an_empty_window(place: Installed) -> None:
 def test_a_window_in_which_the_model_has_nothing(place: Installed) -> None:
     place.append([run(n, model="other") for n in range(5)])
     assert refused(place, Code.DATASET_TOO_SMALL) == "0 of 1; left out: none"
-    assert place.seal(model="other").counts["train"] == 5
+    assert sum(place.seal(model="other").counts.values()) == 5
 
 
 def test_a_window_that_ended_before_the_first_row(place: Installed) -> None:
@@ -193,22 +190,6 @@ def test_mixed_scripts_are_told_apart_and_come_back_as_they_were(place: Installe
     assert [e.messages[0]["content"] for e in found] == SCRIPTS
     assert [e.messages[1]["tool_calls"][0]["arguments"]["to"] for e in found] == SCRIPTS
     assert [e.domain for e in found] == [text[:2] for text in SCRIPTS]
-
-
-def test_half_of_a_character_stops_no_seal(place: Installed) -> None:
-    """JSON can say half of a surrogate pair; what ingest makes of it can be sealed."""
-    curator = Curator("c", CurationPolicy(hmac_key=b"k"))
-    rows = []
-    for number in range(4):
-        said = f"{prompt(number)} \ud83d half"
-        turns = [user(said), {"role": "assistant", "content": None, "tool_calls": [call(to=said)]}]
-        data = execution(messages=turns, task={"prompt": said}, agent_id="a")
-        body = json.dumps(event("execution.completed", data)).encode()
-        rows.append(curator.row(record(body, offset=number)))
-    assert {row.disposition for row in rows} == {Disposition.ACCEPTED}
-    place.append(rows)
-    manifest = place.seal(validation_share=0.0, test_share=0.0)
-    assert len(list(place.datasets.examples(manifest.digest))) == 4
 
 
 # Versions, lineage, shards

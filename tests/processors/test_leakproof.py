@@ -178,6 +178,32 @@ def test_a_session_above_the_training_share_leaves_the_rest_to_the_others() -> N
     assert result.overall_deviation == pytest.approx([0.1, -0.05, -0.05])
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1, 0, 0]), (2, [1, 0, 1]), (3, [1, 1, 1]), (5, [3, 1, 1])]
+)
+def test_a_part_is_empty_only_if_there_are_too_few_groups(count: int, sizes: list[int]) -> None:
+    result = split(np.arange(count), np.zeros(count, np.int64))
+    assert result.sizes.tolist() == sizes
+    assert (result.complaint() is None) == (count > 2)
+
+
+def test_what_is_held_out_stays_held_out_when_the_window_grows() -> None:
+    """Sessions of one to eight examples, of which a tenth comes later."""
+    dice = np.random.default_rng(1)
+    owner = np.repeat(np.arange(4_000), dice.integers(1, 9, 4_000))
+    strata = np.where(dice.random(len(owner)) < 0.8, owner % 6, dice.integers(0, 6, len(owner)))
+    names = dice.integers(0, 2**63, 4_000).astype(np.uint64)[owner]
+    early = np.flatnonzero(dice.random(len(owner)) < 0.9)
+
+    def parts(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return leakproof_split(groups([owner[rows]]), strata[rows], names[rows], SHARES, 0).parts
+
+    before, after = parts(early), parts(np.arange(len(owner)))[early]
+    held_out = before != TRAIN
+    assert held_out.sum() > 2_000
+    assert (after[held_out] == TRAIN).mean() < 0.03, "seen: 0.01; by need alone three of four"
+
+
 def test_nothing_is_split_into_nothing() -> None:
     result = split(np.empty(0, np.int64), np.empty(0, np.int64))
     assert len(result.parts) == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,8 +60,31 @@ def codes(column: pa.Array | pa.ChunkedArray) -> Array:
 
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    indices = column.dictionary_encode().indices
-    return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return _indices(column.dictionary_encode())
+
+
+def _indices(encoded: pa.DictionaryArray) -> Array:
+    """Where each value stands in the dictionary; null is −1."""
+    indices = encoded.indices.fill_null(-1)
+    return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def owners(columns: Mapping[str, pa.ChunkedArray], rows: Array) -> Array:
+    """A number for each row (n,) uint64 by what it belongs to: its value in the first of `columns` where
+    it has one, else its own of `rows` (n,) uint64.
+
+    Two groups that share no value of these columns share no number. A group keeps its number when rows
+    are added to it or leave it, as long as the owner of its smallest is among them.
+    """
+    found = rows.astype(np.uint64)
+    for name, column in reversed([*columns.items()]):
+        encoded = column.combine_chunks().dictionary_encode()
+        texts = (f"{name}\0{value}".encode() for value in encoded.dictionary.to_pylist())
+        digests = b"".join(blake2b(text, digest_size=8).digest() for text in texts)
+        numbers, indices = np.frombuffer(digests, "<u8"), _indices(encoded)
+        known = indices >= 0
+        found[known] = numbers[indices[known]]
+    return found
 
 
 def cells(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[Array, list[tuple[object, ...]]]:

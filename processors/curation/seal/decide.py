@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from processors.curation.seal import caps, selection
 from processors.curation.seal.balance import cell_weights
-from processors.curation.seal.components import cells, codes, groups
+from processors.curation.seal.components import cells, codes, groups, owners
 from processors.curation.seal.composite import Composite, composite
 from processors.curation.seal.fates import Fates, Mask
 from processors.curation.seal.feedback import FeedbackIndex
@@ -223,9 +223,10 @@ def _split(judged: Judged, pairs: Pairs, recipe: Recipe) -> tuple[Array, Parts]:
     facts, kept = judged.facts, judged.fates.kept
     inside = kept.copy()
     inside[pairs.chosen] = inside[pairs.rejected] = True
-    columns = [codes(facts[name]) for name in ("session", "user", "task", "prompt_digest")]
-    roots = groups([np.where(inside, code, -1) for code in (*columns, judged.clusters)])
-    names = caps.drawn(facts, recipe.seed, "split")
+    shared = {name: facts[name] for name in ("user", "session", "task", "prompt_digest")}
+    columns = (*map(codes, shared.values()), judged.clusters)
+    roots = groups([np.where(inside, column, -1) for column in columns])
+    names = owners(shared, caps.drawn(facts, recipe.seed, "split"))
     shares = (
         1 - recipe.validation_share - recipe.test_share,
         recipe.validation_share,

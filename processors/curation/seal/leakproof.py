@@ -2,10 +2,11 @@
 groups allow, and how far that was stands in the result.
 
 Groups are the components of shared sessions, users, tasks and duplicate clusters (see `groups`). The
-larger groups choose first, each the part that its strata lack most in proportion and that has room for
-it; those of one size choose in the order of a seeded hash. Groups of one example come last, and fill
-each stratum's parts to their shares. (Greedy, after Sechidis, Tsoumakas, Vlahavas 2011: what is
-hardest to place goes first, to where it is wanted most.)
+larger groups choose first: the part that a seeded hash draws if all their strata lack so much in it, so
+that what was held out of one dataset is held out of the next; else the part that its strata lack most in
+proportion and that has room. Groups of one example come last, and fill each stratum's parts to their
+shares, in the order of the same hash. (Greedy, after Sechidis, Tsoumakas, Vlahavas 2011: what is hardest
+to place goes first, to where it is wanted most.)
 """
 
 from __future__ import annotations
@@ -65,10 +66,11 @@ class Parts(NamedTuple):
             return None
         names = " and ".join(("train", "validation", "test")[part] for part in self.missing)
         total = int(self.sizes.sum())
-        return (
-            f"no example for {names}: {total:,} examples, of which {self.largest:,} must stay "
-            "together, for they share a session, a user, a task or a duplicate cluster"
+        why = (
+            f", of which {self.largest:,} must stay together, for they share a session, a user, a task "
+            "or a duplicate cluster"
         )
+        return f"no example for {names}: {total:,} examples{why if self.largest > 1 else ''}"
 
 
 def leakproof_split(
@@ -77,11 +79,11 @@ def leakproof_split(
     """The part of each of n examples.
 
     `group` (n,) int64: the group's smallest member. `strata` (n,) integers from 0 (domain ×
-    difficulty, see `cells`). `names` (n,) uint64: stable and distinct, for instance of the row id's digest: which
-    examples go where depends on them, not on the order or on what else was read. `shares` of train,
-    validation and test add up to 1. A group goes to one part whatever its size: one that is more than
-    the training share goes to train (if that has the largest share), and the others get what is left;
-    see `Parts.complaint` for when nothing is left.
+    difficulty, see `cells`). `names` (n,) uint64, for instance of what owns the example (see `owners`): two
+    groups have none in common, and which group goes where depends on its smallest, not on the order and little
+    on what else was read. `shares` of train, validation and test add up to 1. A group goes to one part whatever
+    its size: one that is more than the training share goes to train (if that has the largest share), and the
+    others get what is left; see `Parts.complaint` for when nothing is left.
     """
     count = int(strata.max()) + 1 if len(strata) else 0
     roots, member, sizes = np.unique(group, return_inverse=True, return_counts=True)
@@ -90,12 +92,14 @@ def leakproof_split(
     filled = _Filled(np.bincount(strata, minlength=count), shares)
     many = np.flatnonzero(sizes > 1)
     order = many[np.lexsort((keys[many], -sizes[many]))]
+    drawn = _drawn(keys, shares)
     for one, held in zip(order.tolist(), _strata_of(order, member, strata), strict=True):
-        placed[one] = filled.place(*held)
+        placed[one] = filled.place(*held, int(drawn[one]))
     single = np.flatnonzero(sizes == 1)
     stratum_of = np.zeros(len(roots), np.int64)
     stratum_of[member] = strata
     placed[single] = _fill(stratum_of[single], keys[single], filled)
+    _leave_none_empty(placed, sizes, keys, shares)
     parts = placed[member]
     counts = np.bincount(strata * 3 + parts, minlength=count * 3).reshape(count, 3)
     return Parts(parts, counts, shares, int(sizes.max(initial=0)))
@@ -110,12 +114,14 @@ class _Filled:
         self._room = self.wanted.sum(axis=0).tolist()
         self._open = [part for part in range(3) if shares[part] > 0]
 
-    def place(self, strata: Array, counts: Array) -> int:
-        """The part that a group of `counts` examples in `strata` goes to."""
+    def place(self, strata: Array, counts: Array, drawn: int) -> int:
+        """The part that a group of `counts` examples in `strata` goes to: the drawn one if it can."""
         wanted, size = self.wanted[strata], int(counts.sum())
         lack = wanted - self.held[strata]
         fits = [part for part in self._open if self._room[part] >= size]
-        if fits:
+        if drawn in fits and (lack[:, drawn] >= counts).all():
+            part = drawn
+        elif fits:
             need = (counts @ (lack / np.where(wanted > 0, wanted, np.inf))).tolist()
             part = max(fits, key=need.__getitem__)
         else:
@@ -137,6 +143,19 @@ def _fill(strata: Array, keys: Array, filled: _Filled) -> Array:
         owed += ideal - quota
         parts[order[begin:end]] = np.repeat((TEST, VALIDATION, TRAIN), quota[::-1])
     return parts
+
+
+def _leave_none_empty(
+    placed: Array, sizes: Array, keys: Array, shares: tuple[float, float, float]
+) -> None:
+    """Where rounding left a part without an example, the largest that has two groups gives its smallest."""
+    for part in (TEST, VALIDATION, TRAIN):
+        if not shares[part] or (placed == part).any():
+            continue
+        held = np.bincount(placed, sizes, 3) * (np.bincount(placed, minlength=3) > 1)
+        if held.any():
+            given = np.flatnonzero(placed == held.argmax())
+            placed[given[np.lexsort((keys[given], sizes[given]))[0]]] = part
 
 
 def _rounded(ideal: Array, total: int) -> Array:
@@ -174,6 +193,12 @@ def _seeded(roots: Array, member: Array, names: Array, seed: int) -> Array:
     smallest = np.full(len(roots), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, member, names.astype(np.uint64))
     return mixed(mixed(smallest) ^ np.uint64(seed % (1 << 64)))
+
+
+def _drawn(keys: Array, shares: tuple[float, float, float]) -> Array:
+    """The part that each key falls in, if the parts are laid side by side: test, validation, train."""
+    borders = np.cumsum([shares[TEST], shares[VALIDATION]]) * float(np.iinfo(np.uint64).max)
+    return TEST - np.searchsorted(borders, keys.astype(float), side="right")
 
 
 def _shares(counts: Array) -> Array:
