@@ -7,13 +7,13 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -117,9 +117,13 @@ class SealDataset:
             if complaint is not None:
                 raise Unrecoverable(*complaint)
             table = outcome(decision)
-            last = self._last(tenant, model, recipe, offsets)
+            listed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
+            last = self._last(listed, recipe, offsets)
             gathered = self._gather(sources, decision, table, spill, last)
-        manifest = _manifest(sources, recipe, offsets, decision, table, gathered, golden, last)
+        name = next_version(last, recipe, offsets, {known["version"] for known in listed})
+        manifest = _manifest(
+            sources, recipe, offsets, decision, table, gathered, golden, last, name
+        )
         index = table.filter(pa.array(decision.parts != NO_PART)).select(INDEX.names)
         manifest = self._store.write(manifest, index, table.select(FATES))
         self._register(manifest, now, job_id)
@@ -147,11 +151,13 @@ class SealDataset:
 
     def _generations(self, tenant: str, model: str) -> dict[str, int]:
         """How many generations of own output each adapter of the model stands on."""
+        sealed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
+        depths = {dataset["digest"]: dataset["generation"] for dataset in sealed}
         known = self._database.read(lambda c: registry.every(c, tenant, model))
         return {
-            version.adapter_digest: 1 + self._store.manifest(version.dataset_digest).generation
+            version.adapter_digest: 1 + depths[version.dataset_digest]
             for version in known
-            if self._store.holds(version.dataset_digest)
+            if version.dataset_digest in depths
         }
 
     def _golden(
@@ -189,10 +195,9 @@ class SealDataset:
         return golden_cases(found, window.facts.append_column("row_id", names))
 
     def _last(
-        self, tenant: str, model: str, recipe: Recipe, offsets: Mapping[str, int]
+        self, listed: Sequence[Mapping[str, Any]], recipe: Recipe, offsets: Mapping[str, int]
     ) -> Manifest | None:
         """The dataset of the same window, where it is sealed again after an erasure; else the newest."""
-        listed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
         known = [self._store.manifest(d["digest"]) for d in listed if d["erased_by"] is None]
         same = [m for m in known if (m.recipe, m.offsets) == (recipe, dict(offsets))]
         return same[-1] if same else known[-1] if known else None
@@ -222,6 +227,7 @@ class SealDataset:
                 version=manifest.version,
                 uri=self._store.uri(manifest.digest),
                 counts=manifest.counts,
+                generation=manifest.generation,
                 parent=manifest.parent,
                 job_id=job_id,
             )
@@ -260,11 +266,12 @@ def _manifest(
     gathered: Gathered,
     golden: str | None,
     last: Manifest | None,
+    name: str,
 ) -> Manifest:
     digest = dataset_digest(recipe, golden, gathered.examples, gathered.pairs)
     return Manifest(
         digest=digest,
-        version=next_version(last, recipe, offsets),
+        version=name,
         tenant=sources.tenant,
         model=sources.model,
         recipe=recipe,
@@ -289,13 +296,19 @@ def _counts(decision: Decision) -> dict[str, int]:
     return {str(part): int(n) for part, n in zip(PARTS, decision.split.sizes, strict=True)}
 
 
-def next_version(last: Manifest | None, recipe: Recipe, offsets: Mapping[str, int]) -> str:
-    """Major if the recipe changed its meaning, minor for another window, patch for the same one again."""
-    if last is None:
-        return "1.0.0"
-    major, minor, patch = map(int, last.version.split("."))
-    if last.recipe != recipe:
-        return f"{major + 1}.0.0"
-    if last.offsets != dict(offsets):
-        return f"{major}.{minor + 1}.0"
-    return f"{major}.{minor}.{patch + 1}"
+def next_version(
+    last: Manifest | None, recipe: Recipe, offsets: Mapping[str, int], taken: Collection[str]
+) -> str:
+    """Major if the recipe changed its meaning, minor for another window, patch for the same one again.
+
+    `taken` are the versions of all datasets of the model: one that was withdrawn keeps its version.
+    """
+    name = list(map(int, last.version.split("."))) if last else [0, 0, 0]
+    step = 0 if last is None or last.recipe != recipe else 1 if last.offsets != dict(offsets) else 2
+    while (found := ".".join(map(str, _raised(name, step)))) in taken:
+        name = _raised(name, step)
+    return found
+
+
+def _raised(name: Sequence[int], step: int) -> list[int]:
+    return [*name[:step], name[step] + 1, *[0] * (2 - step)]

@@ -202,6 +202,7 @@ datasets = Table(
     _name("version"),
     Column("uri", Text, nullable=False),
     _json("counts"),
+    Column("generation", Integer, nullable=False),
     _name("parent", null=True),
     _name("job_id", null=True),
     _time("created_at"),

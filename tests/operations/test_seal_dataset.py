@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from operations.seal_dataset import next_version
 from schemas.datasets import Manifest, Recipe, ShardKind, Split
 from schemas.errors import Code, Unrecoverable
 from schemas.rows import Disposition, Row
 from stores.control import registry
 from stores.datasets.store import shard_key
+from tests import shards
 from tests.installation import register
 from tests.leaks import crossing_groups
 from tests.processors.small import answer, edited, forget, prompt, run, user
@@ -224,6 +226,23 @@ def test_versions_say_what_has_changed(place: Installed) -> None:
         "until it is erased there"
     )
     assert fifth.digest == fourth.digest, "the feedback's offset alone changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("again", "offsets", "name"),
+    [
+        (Recipe(), {"a": 1}, "2.3.6"),
+        (Recipe(), {"a": 2}, "2.5.0"),
+        (Recipe(seed=1), {"a": 1}, "4.0.0"),
+    ],
+)
+def test_the_version_of_a_withdrawn_dataset_is_not_used_again(
+    again: Recipe, offsets: dict[str, int], name: str
+) -> None:
+    last = shards.manifest("d", version="2.3.5", recipe=Recipe(), offsets={"a": 1})
+    assert next_version(last, again, offsets, {"2.3.5", "2.4.0", "3.0.0"}) == name
+    assert next_version(None, again, offsets, set()) == "1.0.0"
+    assert next_version(None, again, offsets, {"1.0.0"}) == "2.0.0"
 
 
 def by_kind(manifest: Manifest, kind: ShardKind) -> list[str]:

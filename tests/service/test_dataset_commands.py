@@ -88,7 +88,7 @@ def test_verify_of_a_dataset_that_leaks_ends_with_2(installed: Installed) -> Non
         "version": "9.0.0",
         "uri": "file:///nowhere",
     }
-    facts |= {"counts": leaky.counts, "parent": None, "job_id": None}
+    facts |= {"counts": leaky.counts, "generation": 0, "parent": None, "job_id": None}
     database.write(lambda c: registry.add_dataset(c, NOW, digest=leaky.digest, **facts))
     line = command(installed, "verify", leaky.digest, code=2)
     assert Code.DATASET_LEAKS.number in line

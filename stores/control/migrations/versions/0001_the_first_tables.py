@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(length=255), nullable=False),
         sa.Column("uri", sa.Text(), nullable=False),
         sa.Column("counts", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("parent", sa.String(length=255), nullable=True),
         sa.Column("job_id", sa.String(length=255), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
