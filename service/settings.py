@@ -8,7 +8,7 @@ path of the field and what is allowed.
 from __future__ import annotations
 
 import difflib
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -222,6 +223,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Variables win over the file, options of the command line over both."""
         del settings_cls, dotenv_settings, file_secret_settings
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - the base class makes it
+        env_settings.env_vars = _with_secrets(env_settings.env_vars)
         return env_settings, init_settings
 
 
@@ -230,7 +233,6 @@ def load(
 ) -> Settings:
     """The effective settings. Raises Unrecoverable(BAD_SETTINGS) naming path and limit."""
     tree = _read(config or _default_config())
-    _secrets_from_files()
     try:
         settings = Settings(**tree)
     except ValidationError as error:
@@ -275,21 +277,23 @@ def _read(config: Path | None) -> dict[str, Any]:
     return tree
 
 
-def _secrets_from_files() -> None:
-    """`LORIKEET_X_FILE=path` sets `LORIKEET_X` to the file's content, unless X_FILE is a setting."""
-    for name, path in list(os.environ.items()):
-        if not (name.startswith(_PREFIX) and name.endswith("_FILE")) or _is_setting(name):
+def _with_secrets(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """`LORIKEET_X_FILE=path` stands for `LORIKEET_X` with the file's content, unless X_FILE is a setting."""
+    found = dict(variables)
+    for name, path in variables.items():
+        if not (name.startswith(_PREFIX.lower()) and name.endswith("_file")) or _is_setting(name):
             continue
         try:
-            os.environ[name.removesuffix("_FILE")] = Path(path).read_text().strip()
+            found[name.removesuffix("_file")] = Path(path or "").read_text().strip()
         except OSError as error:
-            raise Unrecoverable(Code.NO_SUCH_FILE, f"{name}: {error.strerror}") from error
-        del os.environ[name]
+            raise Unrecoverable(Code.NO_SUCH_FILE, f"{name.upper()}: {error.strerror}") from error
+        del found[name]
+    return found
 
 
 def _is_setting(variable: str) -> bool:
     part: Any = Settings
-    for name in variable.removeprefix(_PREFIX).lower().split("__"):
+    for name in variable.removeprefix(_PREFIX.lower()).split("__"):
         field = getattr(part, "model_fields", {}).get(name)
         if field is None:
             return False

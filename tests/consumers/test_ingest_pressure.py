@@ -64,7 +64,7 @@ def test_a_stalled_sink_pauses_the_partitions_and_memory_stays_bounded(
 
     rows = asyncio.run(main())
     assert Counter(Counter(row.offset for row in rows).values()) == {1: 2_000}
-    assert 200 <= max(held) <= 250, "one batch under way, one decided, and a poll at most"
+    assert 150 <= max(held) <= 250, "one batch or the first poll under way, one decided, and a poll"
     assert value(meter, Metric.PAUSED_PARTITIONS) == 0
     assert value(meter, Metric.REBALANCES) == 1
 

@@ -137,18 +137,20 @@ def test_what_is_decided_is_committed_when_partitions_move(
         first, second = [await built(broker, prefix, tmp_path, slow) for _ in range(2)]
         stop = asyncio.Event()
         running = [asyncio.create_task(first.run(stop))]
-        await publish(broker, topic, [structured("execution.completed", execution())] * 1)
+        await publish(broker, topic, [structured("execution.completed", execution())])
+        assert len(await rows_of(tmp_path, 1, 10)) == 1, "the first batch is committed at once"
+        await publish(broker, topic, [structured("execution.completed", execution())])
         while not first._waiting.rows:  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.05)
-        assert not list(DeltaLedgerReader(tmp_path).rows())
+        assert len(list(DeltaLedgerReader(tmp_path).rows())) == 1
         began = time.monotonic()
         running.append(asyncio.create_task(second.run(stop)))
-        rows = await rows_of(tmp_path, 1, 10)
+        rows = await rows_of(tmp_path, 2, 10)
         took = time.monotonic() - began
         stop.set()
         await asyncio.gather(*running)
         return len(rows), took
 
     rows, took = asyncio.run(main())
-    assert rows == 1
+    assert rows == 2
     assert took < 5
