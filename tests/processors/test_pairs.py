@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from processors.curation.seal.pairs import Pairs, preference_pairs, worth
 from schemas.datasets import GoldenCase, Pair, Recipe
+from schemas.events import EXECUTION, PLAN
 from schemas.rows import Disposition, Row
 from tests.processors.small import (
     OFFSETS,
@@ -41,6 +43,7 @@ line = st.fixed_dictionaries(
         "decision": st.none() | st.sampled_from(["accept", "reject"]),
         "label": st.none() | st.just("edit"),
         "answer": st.sampled_from([b"a", b"b", b"c"]),
+        "type": st.sampled_from([EXECUTION, PLAN]),
         "usable": st.booleans(),
         "good": st.booleans(),
     }
@@ -49,7 +52,7 @@ KINDS = {"quality": pa.float64(), "reward": pa.float64(), "answer": pa.binary()}
 
 
 def table(lines: list[dict[str, Any]]) -> pa.Table:
-    columns = ("prompt_digest", "quality", "reward", "decision", "label", "answer")
+    columns = ("type", "prompt_digest", "quality", "reward", "decision", "label", "answer")
     return pa.table(
         {
             n: pa.chunked_array([pa.array([x[n] for x in lines], KINDS.get(n, pa.string()))])
@@ -78,7 +81,7 @@ def test_what_a_pair_is(lines: list[dict[str, Any]], least: float, most: int) ->
     found = paired(lines, least, most)
     rows = list(zip(*(column.tolist() for column in found), strict=True))
     assert rows == sorted(rows)
-    compared: dict[str, list[int]] = defaultdict(list)
+    compared: dict[tuple[str, str], list[int]] = defaultdict(list)
     for better, worse, margin in rows:
         assert lines[better]["usable"] and lines[worse]["usable"] and lines[better]["good"]  # noqa: PT018
         if better == worse:
@@ -90,9 +93,10 @@ def test_what_a_pair_is(lines: list[dict[str, Any]], least: float, most: int) ->
         assert margin == pytest.approx(high - low, abs=1e-6)
         assert margin >= least
         assert lines[better]["prompt_digest"] == lines[worse]["prompt_digest"] is not None
+        assert lines[better]["type"] == lines[worse]["type"]
         assert lines[better]["answer"] != lines[worse]["answer"]
         assert lines[better]["label"] is lines[worse]["label"] is None
-        compared[lines[better]["prompt_digest"]] += [better, worse]
+        compared[lines[better]["prompt_digest"], lines[better]["type"]] += [better, worse]
     for members in compared.values():
         assert len(members) == len(set(members)) <= 2 * most
     edits = {n for n, x in enumerate(lines) if x["label"] and x["usable"] and x["good"]}
@@ -103,11 +107,11 @@ def test_what_a_pair_is(lines: list[dict[str, Any]], least: float, most: int) ->
 def test_the_best_is_paired_with_the_worst(lines: list[dict[str, Any]], least: float) -> None:
     found = paired(lines, least)
     pairs = set(zip(found.chosen.tolist(), found.rejected.tolist(), strict=True))
-    for asked in "pq":
+    for asked, kind in product("pq", (EXECUTION, PLAN)):
         mine = [
             (value(x) or 0.0, n)
             for n, x in enumerate(lines)
-            if x["prompt_digest"] == asked
+            if (x["prompt_digest"], x["type"]) == (asked, kind)
             and x["usable"]
             and not x["label"]
             and value(x) is not None
@@ -124,6 +128,7 @@ def test_the_best_is_paired_with_the_worst(lines: list[dict[str, Any]], least: f
 def test_worth_is_nothing_for_what_a_person_rejected_and_unknown_for_what_nobody_knows() -> None:
     plain = {
         "prompt_digest": "p",
+        "type": EXECUTION,
         "label": None,
         "answer": b"a",
         "quality": None,
@@ -146,7 +151,7 @@ def test_worth_is_nothing_for_what_a_person_rejected_and_unknown_for_what_nobody
 
 def test_four_pairs_of_a_prompt_are_enough() -> None:
     lines = [
-        {"prompt_digest": "p", "label": None, "answer": bytes([n]), "quality": float(n), "reward": None, "decision": None, "usable": True, "good": True}
+        {"prompt_digest": "p", "type": PLAN, "label": None, "answer": bytes([n]), "quality": float(n), "reward": None, "decision": None, "usable": True, "good": True}
         for n in random.Random(1).sample(range(0, 100, 5), 20)
     ]  # fmt: skip
     found = paired(lines)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from schemas.datasets import Recipe
-from schemas.rows import Disposition
+from schemas.events import PLAN
+from schemas.rows import Disposition, Row
 from tests.processors.small import (
     OFFSETS,
     answer,
@@ -136,6 +138,55 @@ def test_calls_of_tools_that_are_gone_are_left_out() -> None:
     found = sealed([stale, kept, *others, changed(newest, event_time=newer)])
     assert names(found) == [2, 3, 4, 5]
     assert found.dropped == {"stale_tools": 1}
+
+
+def planned(number: int, offset: int, **changes: Any) -> Row:
+    """A plan of the same goal as a run."""
+    content = json.dumps({"goal": prompt(number), "steps": [{"id": "a", "tool": "search"}]})
+    facts = {
+        "type": PLAN,
+        "plan_id": f"plan-{number}",
+        "run_id": f"plan-{number}",
+        "quality": 100.0,
+    }
+    facts |= {"quality_parts": '{"outcome":1.0}', "content": content, "id": f"plan-event-{offset}"}
+    return changed(run(number), offset=offset, **{**facts, **changes})
+
+
+def test_a_plan_is_an_example_unless_its_run_is_there() -> None:
+    """However good it looks, and however the run ended: the run shows what came of it."""
+    rows = [run(1, plan_id="plan-1"), planned(1, 11), planned(2, 12)]
+    found = sealed(rows)
+    assert names(found) == [1, 12]
+    assert found.dropped == {"carried_out": 1}
+    failed = sealed([run(1, plan_id="plan-1", quality=0.0), planned(1, 11), run(3)])
+    assert names(failed) == [3]
+    assert failed.dropped == {"carried_out": 1, "low_quality": 1}
+    other = sealed([run(1, plan_id="plan-1", source="urn:other"), planned(1, 11)])
+    assert names(other) == [1]
+    assert other.dropped == {"exact_duplicate": 1}, "a run goes before a plan for the same goal"
+
+
+def test_an_accepted_plan_is_an_example_beside_its_run() -> None:
+    rows = [run(1, plan_id="plan-1", quality=0.0), planned(1, 11)]
+    word = said(20, 1, "decision", status="accept", author_role="reviewer", target_run="plan-1")
+    assert names(sealed([*rows, run(3), word])) == [3, 11]
+
+
+def test_a_plan_is_no_worse_answer_of_a_run() -> None:
+    rows = [run(1), planned(1, 11, quality=5.0), planned(1, 12, plan_id="p", run_id="p")]
+    assert [(p.chosen_row, p.rejected_row) for p in sealed(rows).pairs] == []
+    rows = [
+        planned(1, 11, quality=5.0),
+        planned(
+            1,
+            12,
+            plan_id="p",
+            run_id="p",
+            content=json.dumps({"goal": prompt(1), "steps": [{"id": "b", "tool": "book"}]}),
+        ),
+    ]
+    assert len(sealed(rows).pairs) == 1
 
 
 @pytest.mark.parametrize(

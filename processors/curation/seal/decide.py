@@ -31,6 +31,7 @@ from processors.curation.seal.reserve import forbidden, reserved
 from processors.curation.seal.verdicts import judged_quality
 from processors.curation.seal.window import erased, repeated, start, too_old
 from schemas.datasets import GoldenCase, Recipe
+from schemas.events import EXECUTION
 
 Array: TypeAlias = np.ndarray[Any, Any]
 NO_PART = 255
@@ -181,9 +182,12 @@ def _duplicates(
 
 
 def _preference(facts: pa.Table, kept: Mask, weights: Array) -> Array:
-    """Of two that are alike the lower stays: a correction, the heavier, the better, the earlier one."""
+    """Of two that are alike the lower stays: a correction, a run before a plan, the heavier, the better, the
+    earlier one.
+    """
     quality = np.nan_to_num(selection.numbers(facts["quality"]), nan=-1.0)
-    keys = (-quality, -weights, selection.null(facts["label"]), ~kept)
+    planned = ~selection.equal(facts["type"], EXECUTION)
+    keys = (-quality, -weights, planned, selection.null(facts["label"]), ~kept)
     ranks = np.empty(len(kept), np.int64)
     ranks[np.lexsort(keys)] = np.arange(len(kept))
     return ranks

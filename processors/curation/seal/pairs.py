@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from processors.curation.seal.fates import Mask
 from processors.curation.seal.selection import equal, null, numbers
+from schemas.events import EXECUTION
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -72,6 +73,9 @@ def _compared(
     values, answers = worth(facts), facts["answer"].to_pylist()
     asked = facts["prompt_digest"].combine_chunks().dictionary_encode().indices
     codes = asked.fill_null(-1).to_numpy(zero_copy_only=False)
+    codes = np.where(
+        codes < 0, -1, 2 * codes + equal(facts["type"], EXECUTION)
+    )  # plans against plans
     places = np.flatnonzero(usable & (codes >= 0) & ~np.isnan(values) & null(facts["label"]))
     places = places[np.bincount(codes[places], minlength=1)[codes[places]] > 1]
     order = places[np.lexsort((places, -values[places], codes[places]))]

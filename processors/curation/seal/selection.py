@@ -21,6 +21,7 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     """Leave out what must not be learned. A person's edit or word goes before any threshold."""
     fates.drop(equal(facts["state"], "no_text"), "no_text")
     fates.drop(equal(facts["arm"], "shadow"), "shadow")
+    fates.drop(carried_out(facts), "carried_out")
     fates.drop(equal(facts["decision"], "reject"), "rejected_by_person")
     edited = ~null(facts["label"])
     fates.drop(~edited & (numbers(facts["reward"]) < 0), "negative_feedback")
@@ -34,6 +35,27 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
         fates.drop(equal(facts["type"], EXECUTION) & equal(facts["defined"], ""), "no_tools")
     fates.drop(equal(facts["state"], "no_answer"), "no_answer")
     fates.drop(stale(facts), "stale_tools")
+
+
+def carried_out(facts: pa.Table) -> Mask:
+    """Plans whose run is in the window and of which no person has said that they are right.
+
+    The run shows what the plan came to and is the example. Both would ask the same, and show two forms of answer.
+    """
+    runs = equal(facts["type"], EXECUTION)
+    keys = zip(*(facts[name].to_pylist() for name in ("tenant", "source", "plan_id")), strict=True)
+    done: set[tuple[Any, ...]] = set()
+    open_: list[tuple[int, tuple[Any, ...]]] = []
+    for row, (key, run) in enumerate(zip(keys, runs.tolist(), strict=True)):
+        if key[2] is None:
+            continue
+        if run:
+            done.add(key)
+        else:
+            open_.append((row, key))
+    found = np.zeros(facts.num_rows, np.bool_)
+    found[[row for row, key in open_ if key in done]] = True
+    return found & undecided(facts)
 
 
 def undecided(facts: pa.Table) -> Mask:
@@ -57,7 +79,8 @@ def unverified(facts: pa.Table, recipe: Recipe) -> Mask:
 
 def usable(facts: pa.Table, kept: Mask) -> Mask:
     """Rows that may be one side of a preference pair: seen by a user, asked and answered."""
-    return kept & equal(facts["state"], "") & ~equal(facts["arm"], "shadow") & ~stale(facts)
+    shown = equal(facts["state"], "") & ~equal(facts["arm"], "shadow")
+    return kept & shown & ~carried_out(facts) & ~stale(facts)
 
 
 def weights(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
