@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from consumers.kafka import create_topics
+from producers.connection import KafkaConnection
 from schemas.errors import Code, Unrecoverable
 from service.broker import EmbeddedBroker, free_port
 from service.supervise import SUPERVISED, KeptBroker
@@ -83,6 +85,25 @@ def test_a_broker_that_died_is_started_again_with_growing_waits(tmp_path: Path) 
         "starting it again in 2 s.",
         "The embedded broker is back on 127.0.0.1:9.",
     ]
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_control_ends_when_told_though_its_broker_is_gone(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker")
+    config = processes.write_config(tmp_path, broker.start())
+    asyncio.run(create_topics(KafkaConnection(broker.bootstrap), "", 1))
+    log = tmp_path / "control.log"
+    child = processes.start("control", "--config", str(config), log=log)
+    try:
+        wait_for(lambda: log.exists() and "control.started" in log.read_text(), "the start", 60)
+        broker.kill()
+        time.sleep(2)
+        child.terminate()
+        assert child.wait(30) == 0, log.read_text()
+    finally:
+        child.kill()
+        broker.stop()
 
 
 @pytest.mark.kafka
