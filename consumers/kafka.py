@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from consumers.lenient_headers import LenientConsumer
 from operations.relay_outbox import Published
@@ -29,11 +29,12 @@ def all_topics(prefix: str) -> list[str]:
 
 
 async def create_topics(connection: KafkaConnection, prefix: str, partitions: int) -> list[str]:
-    """Create the topics that are missing; their names. Lifecycle and dead letters have one partition;
+    """Create the topics that are missing; the names of those created. Lifecycle and dead letters have one partition;
     each topic as many replicas as there are brokers, three at most.
 
     Raises what `diagnose` finds.
     """
+    created: list[str] = []
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
     try:
         await admin.start()
@@ -45,15 +46,17 @@ async def create_topics(connection: KafkaConnection, prefix: str, partitions: in
             count = 1 if name in singles else partitions
             limits = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
             topic = NewTopic(name, count, copies, topic_configs=limits)
-            try:
-                await admin.create_topics([topic])
-            except TopicAlreadyExistsError:
-                continue
+            ((_, code, said),) = (await admin.create_topics([topic])).topic_errors
+            error = for_code(code)
+            if error is NoError:
+                created.append(name)
+            elif error is not TopicAlreadyExistsError:  # else another process was quicker
+                raise error(said)
     except KafkaError as error:
         raise await diagnose(connection, error) from error
     finally:
         await admin.close()
-    return missing
+    return created
 
 
 async def cluster_id(connection: KafkaConnection) -> str:

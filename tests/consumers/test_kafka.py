@@ -33,6 +33,12 @@ def test_topics_are_created_once(broker: str) -> None:
     assert asyncio.run(main()) == (all_topics("once."), [])
 
 
+def test_a_topic_that_cannot_be_created_is_an_error(broker: str) -> None:
+    """The admin client raises nothing for it: the answer says so."""
+    with pytest.raises(NotReady, match=r"no such name!\.execution\.completed"):
+        asyncio.run(create_topics(KafkaConnection(broker), "no such name!.", 1))
+
+
 def test_a_missing_topic_is_named(broker: str, prefix: str) -> None:
     asyncio.run(require_topics(KafkaConnection(broker), all_topics(prefix)))
     with pytest.raises(Unrecoverable) as caught:

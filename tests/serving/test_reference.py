@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from schemas.rollouts import Route
 from service.demo.world import Desk
 from serving.vllm import VllmGateway
 from tests.gateways import GatewayProcess
+from tests.processes import wait_for
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 PROMPT = [{"role": "user", "content": Desk(2).task(Random(5)).prompt}]
@@ -164,7 +166,7 @@ def test_no_request_fails_while_adapters_come_and_go(
         name = f"swap-{number}"
         gateway.load(name, str(tiny_adapter))
         gateway.follow(route(500 + number, name))
-        stop.wait(0.7)
+        wait_for(partial(served.__getitem__, name), f"an answer of {name}", 30)
     gateway.follow(route(510))
     stop.set()
     for thread in customers:
