@@ -38,11 +38,14 @@ class Text(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """The shards of a dataset, and digests over what they hold."""
+    """The shards of a dataset, and digests over what they hold; `margins` are those of the pairs with their
+    splits.
+    """
 
     shards: tuple[Shard, ...]
     examples: str
     pairs: str
+    margins: tuple[tuple[str, float], ...]
 
 
 def texts(
@@ -128,10 +131,11 @@ def gather(
                 digests.append(bytes.fromhex(digest_of(content)))
             sides.add(text, fact)
     shards = _written(kept.shards(), ShardKind.EXAMPLES, store, known)
-    paired = list[bytes]()
-    pairs = sides.pairs(_made(folder / "pairs"), paired)
+    pairs = sides.pairs(_made(folder / "pairs"))
     shards += _written(pairs, ShardKind.PAIRS, store, known)
-    return Gathered(tuple(shards), content_digest(digests), content_digest(paired))
+    return Gathered(
+        tuple(shards), content_digest(digests), content_digest(sides.digests), tuple(sides.margins)
+    )
 
 
 def _made(folder: Path) -> Path:
@@ -160,7 +164,9 @@ def _written(
 
 
 class _Sides:
-    """The two answers of each pair, until both have come."""
+    """The two answers of each pair, until both have come; then the digests of the pairs' contents, and their
+    splits and margins.
+    """
 
     _SCHEMA = pa.schema(
         [(name, pa.string()) for name in ("row_id", "label_row", "content", "edit")]
@@ -169,6 +175,8 @@ class _Sides:
     def __init__(self, decision: Decision, folder: Path) -> None:
         self._decision = decision
         self._spill = Spill(folder, self._SCHEMA)
+        self.digests: list[bytes] = []
+        self.margins: list[tuple[str, float]] = []
         self._of_row: dict[int, list[int]] = defaultdict(list)
         for pair, (chosen, rejected) in enumerate(
             zip(decision.pairs.chosen.tolist(), decision.pairs.rejected.tolist(), strict=True)
@@ -189,28 +197,24 @@ class _Sides:
             part = PARTS[self._decision.pair_parts[pair]]
             self._spill.add(f"{part}/{pair // _PAIRS:08d}", place, row)
 
-    def pairs(self, folder: Path, digests: list[bytes]) -> Iterator[Draft]:
-        """The pairs, shard by shard; their contents' digests are added to `digests`.
-
-        One whose answers turn out alike, or not asked the same, is none.
-        """
+    def pairs(self, folder: Path) -> Iterator[Draft]:
+        """The pairs, shard by shard. One whose answers turn out alike, or not asked the same, is none."""
         spill = Spill(folder, SCHEMAS[ShardKind.PAIRS])
-        place = 0
         for draft in self._spill.shards():
             sides = iter(draft.table.to_pylist())
-            margins = self._margins(draft.name)
+            margins = self._margins_of(draft.name)
             for (better, worse), margin in zip(
                 zip(sides, sides, strict=True), margins, strict=True
             ):
                 found = _pair(better, worse, margin, Split(draft.name.partition("/")[0]))
                 if found is not None:
                     content = found.content()
-                    spill.add(draft.name, place, to_columns(content, ShardKind.PAIRS))
-                    digests.append(bytes.fromhex(digest_of(content)))
-                    place += 1
+                    spill.add(draft.name, len(self.digests), to_columns(content, ShardKind.PAIRS))
+                    self.digests.append(bytes.fromhex(digest_of(content)))
+                    self.margins.append((str(found.split), margin))
         yield from spill.shards()
 
-    def _margins(self, shard: str) -> list[float]:
+    def _margins_of(self, shard: str) -> list[float]:
         """Those of a shard's pairs, in order."""
         split, number = shard.split("/")
         here = np.arange(len(self._decision.pair_parts)) // _PAIRS == int(number)

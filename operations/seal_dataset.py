@@ -111,11 +111,12 @@ class SealDataset:
         domains = load(self._store.objects, recipe.domain_model) if recipe.domain_model else None
         with _spill(self._scratch) as spill:
             window = self._survey(sources, recipe, offsets, spill, domains)
-            golden, cases = self._golden(sources, window, recipe, now)
+            golden, cases = self._golden(sources, window, recipe)
             decision = decide(replace(window, golden=cases), recipe)
             complaint = refusal(decision, recipe)
             if complaint is not None:
                 raise Unrecoverable(*complaint)
+            golden = golden or self._freeze(tenant, model, cases, now)
             table = outcome(decision)
             listed = self._database.read(lambda c: registry.dataset_list(c, tenant, model))
             last = self._last(listed, recipe, offsets)
@@ -161,29 +162,24 @@ class SealDataset:
         }
 
     def _golden(
-        self, sources: _Sources, window: Window, recipe: Recipe, now: datetime
+        self, sources: _Sources, window: Window, recipe: Recipe
     ) -> tuple[str | None, list[GoldenCase]]:
-        """The model's golden set; a model without one gets its first, from its first trusted examples."""
-        names = (sources.tenant, sources.model)
-        known = self._database.read(lambda c: registry.golden(c, *names))
+        """The model's golden set with its digest; without one, what its first trusted examples give."""
+        known = self._database.read(lambda c: registry.golden(c, sources.tenant, sources.model))
         if known is not None:
             return str(known["digest"]), self._store.golden(known["digest"])
-        cases = self._first_golden(sources, window, recipe)
+        return None, self._first_golden(sources, window, recipe)
+
+    def _freeze(
+        self, tenant: str, model: str, cases: Sequence[GoldenCase], now: datetime
+    ) -> str | None:
+        """Make them the model's golden set: its digest. A window that was refused freezes none."""
         if not cases:
-            return None, []
+            return None
         digest, uri = self._store.write_golden(cases)
-        self._database.write(
-            lambda c: registry.add_golden(
-                c,
-                now,
-                tenant=sources.tenant,
-                model=sources.model,
-                digest=digest,
-                uri=uri,
-                cases=len(cases),
-            )
-        )
-        return digest, cases
+        facts = {"tenant": tenant, "model": model, "digest": digest, "uri": uri}
+        self._database.write(lambda c: registry.add_golden(c, now, **facts, cases=len(cases)))
+        return digest
 
     def _first_golden(self, sources: _Sources, window: Window, recipe: Recipe) -> list[GoldenCase]:
         if not recipe.golden_size or not window.facts.num_rows:
@@ -282,7 +278,7 @@ def _manifest(
             for part in Split
         },
         dropped=decision.fates.counts(),
-        statistics=figures(decision, table, last.statistics if last else None),
+        statistics=figures(decision, table, gathered.margins, last.statistics if last else None),
         golden=golden,
         erased=digest_of([list(subject) for subject in sources.said.subjects]),
         generation=decision.generation,

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from processors.curation.golden_overlap import resembling
 from processors.curation.seal.conversation import asked
-from processors.curation.seal.shingles import fold
 from schemas.datasets import GoldenCase, Split
 from stores.datasets.store import DatasetStore
 
@@ -66,6 +65,6 @@ def _met(
             mine = case.case_id if name == "row_id" else getattr(case, name)
             if mine in known:
                 yield case.case_id, how
-    prompts = sorted({fold(asked(json.loads(record["messages"]))) for record in records})
-    for _, place in resembling(prompts, [fold(asked(case.messages)) for case in cases], threshold):
+    prompts = sorted({asked(json.loads(record["messages"])) for record in records})
+    for _, place in resembling(prompts, [asked(case.messages) for case in cases], threshold):
         yield cases[place].case_id, "one much like it stands"

@@ -90,11 +90,13 @@ def decided(
     recipe: Recipe,
     offsets: Mapping[str, int],
     golden: Sequence[GoldenCase] = (),
+    generations: Mapping[str, int] | None = None,
 ) -> Decision:
     """What becomes of each row."""
     with tempfile.TemporaryDirectory() as folder:
         found = opened(held(rows), recipe, offsets, Path(folder))
-        return decide(replace(found.window, golden=golden), recipe)
+        window = replace(found.window, golden=golden, generations=generations)
+        return decide(window, recipe)
 
 
 def seal(

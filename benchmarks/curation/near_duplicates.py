@@ -22,10 +22,10 @@ from benchmarks.curation.real_texts import (
     spliced,
 )
 from benchmarks.curation.section import Line, Section
+from processors.curation.seal.conversation import fold
 from processors.curation.seal.greedy import Fate
 from processors.curation.seal.minhash import RensaLsh
 from processors.curation.seal.near import Duplicates, find_duplicates, sketch
-from processors.curation.seal.shingles import fold
 from tests.leaks import alike_across
 from tests.processors.alike import jaccard
 

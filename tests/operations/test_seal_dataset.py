@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -346,6 +347,32 @@ def test_the_first_golden_set_is_frozen_and_kept_out_of_all_that_follow(place: I
         for fact in ("user", "task", "prompt_digest"):
             assert not {getattr(e, fact) for e in found} & {getattr(case, fact) for case in cases}
     assert second.dropped["golden"] > first.dropped["golden"] >= 10
+
+
+def test_a_refused_window_freezes_no_golden_set(place: Installed) -> None:
+    place.append([run(n) for n in range(20)])
+    refused(place, Code.DATASET_TOO_SMALL, golden_size=10, min_examples=100)
+    assert place.database.read(registry.golden_list) == []
+    assert list(place.objects.keys("golden")) == []
+    place.append([run(n) for n in range(20, 200)])
+    sealed = place.seal(golden_size=10, min_examples=100)
+    assert len(place.datasets.golden(sealed.golden or "")) == 10
+
+
+def test_the_card_counts_the_pairs_that_were_written(place: Installed) -> None:
+    """An edit that changes nothing is found to be none only when its text is read."""
+    place.append([run(n) for n in range(40)])
+    same = [answer(call(n=n)) for n in range(20)]
+    edits = [edited(n, n, "") for n in range(20)]
+    unchanged = [
+        row._replace(content=json.dumps({"messages": [turn]})) if n < 12 else row
+        for n, (row, turn) in enumerate(zip(edits, same, strict=True))
+    ]
+    place.append(unchanged)
+    manifest = place.seal(max_outlier_score=1.0)
+    said = manifest.statistics["pairs"]
+    assert said["splits"] == manifest.pairs
+    assert said["margin"]["known"] == sum(manifest.pairs.values()) > 0
 
 
 def test_nothing_leaks_and_every_candidate_has_a_fate(place: Installed) -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from processors.curation.seal.balance import cap_cells, cell_weights
 from processors.curation.seal.components import cells, codes, components, groups
+from processors.curation.seal.conversation import fold
 from processors.curation.seal.leakproof import TEST, TRAIN, VALIDATION, Parts, leakproof_split
 from processors.curation.seal.minhash import RensaLsh
 from processors.curation.seal.near import find_duplicates, sketch
-from processors.curation.seal.shingles import fold
 from tests.leaks import FACTS, alike_across, crossing_groups, leaks
 from tests.processors.alike import jaccard
 from tests.processors.test_near import Texts, corpus

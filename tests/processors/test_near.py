@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.curation.seal.conversation import fold
 from processors.curation.seal.greedy import Fate, fates
 from processors.curation.seal.jaccard import similarities
 from processors.curation.seal.minhash import (
@@ -25,7 +26,7 @@ from processors.curation.seal.minhash import (
     signatures_of,
 )
 from processors.curation.seal.near import Duplicates, Sketches, find_duplicates, merge, sketch
-from processors.curation.seal.shingles import Array, Shingles, fold, shingles
+from processors.curation.seal.shingles import Array, Shingles, shingles
 from tests.processors.alike import expected, grams, jaccard
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "中", "文", "ไ", "é", "𠀀"])

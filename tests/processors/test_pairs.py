@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.curation.seal.pairs import Pairs, preference_pairs, worth
-from schemas.datasets import GoldenCase, Pair, Recipe
+from schemas.datasets import Cap, GoldenCase, Pair, Recipe
 from schemas.events import EXECUTION, PLAN
 from schemas.rows import Disposition, Row
 from tests.processors.small import (
@@ -32,6 +32,7 @@ from tests.processors.small import (
 )
 from tests.processors.window import SealedWindow
 from tests.sealing import choose_golden, seal
+from tests.sealing import decided as decided_rows
 from tests.support import TOOLS, call
 
 ASKED = user(prompt(1))
@@ -147,6 +148,49 @@ def test_worth_is_nothing_for_what_a_person_rejected_and_unknown_for_what_nobody
     found = worth(table(lines)).tolist()
     assert np.isnan(found[0])
     assert found[1:] == [0.0, 0.25, 0.9]
+
+
+OURS = "a" * 64
+
+
+def beside_ours() -> list[Row]:
+    """Prompts that our adapter answered well and somebody else worse; the same sessions hold other runs."""
+    rows = []
+    for n in range(40):
+        facts = {"prompt_digest": f"p{n}", "task": f"t{n}"}
+        ours = {"quality": 95.0, "source": "urn:ours", "adapter_digest": OURS, "session": f"s{n}"}
+        rows += [
+            run(3 * n, user(prompt(n)), answer(content=f"good {n}"), **facts, **ours),
+            run(3 * n + 1, user(prompt(n)), answer(content=f"worse {n}"), **facts, quality=60.0),
+            run(3 * n + 2, user(prompt(n + 1_000)), answer(content=f"else {n}"), session=f"s{n}"),
+        ]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ({"caps": (Cap(by="source", value="urn:ours", count=0),)}, "source_cap"),
+        ({"max_own_share": 0.0}, "own_output"),
+    ],
+    ids=["cap", "own output"],
+)
+def test_better_sides_hold_the_limits_that_examples_hold(
+    limit: dict[str, Any], reason: str
+) -> None:
+    free = {"min_quality": 50.0, "max_own_share": 1.0, "max_outlier_score": 1.0}
+    assert len(sealed(beside_ours(), **free).pairs) == 40
+    held = sealed(beside_ours(), **{**free, **limit})
+    assert held.dropped[reason] == 40
+    assert held.pairs == ()
+
+
+def test_better_sides_count_as_generations() -> None:
+    recipe = Recipe(min_quality=50.0, max_own_share=1.0, max_outlier_score=1.0, max_generation=3)
+    found = decided_rows(beside_ours(), recipe, OFFSETS, generations={OURS: 2})
+    assert (len(found.pairs.chosen), found.generation) == (40, 2)
+    found = decided_rows(beside_ours(), recipe, OFFSETS, generations={OURS: 4})
+    assert (len(found.pairs.chosen), found.generation) == (0, 0)
 
 
 def test_four_pairs_of_a_prompt_are_enough() -> None:

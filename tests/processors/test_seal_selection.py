@@ -162,6 +162,8 @@ def test_a_plan_is_an_example_unless_its_run_is_there() -> None:
     failed = sealed([run(1, plan_id="plan-1", quality=0.0), planned(1, 11), run(3)])
     assert names(failed) == [3]
     assert failed.dropped == {"carried_out": 1, "low_quality": 1}
+    shadow = sealed([run(1, plan_id="plan-1", arm="shadow"), planned(1, 11)])
+    assert names(shadow) == [11], "nobody saw that run"
     other = sealed([run(1, plan_id="plan-1", source="urn:other"), planned(1, 11)])
     assert names(other) == [1]
     assert other.dropped == {"exact_duplicate": 1}, "a run goes before a plan for the same goal"

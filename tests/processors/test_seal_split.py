@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from hypothesis import given, settings
@@ -115,6 +116,15 @@ def test_no_prompt_of_the_window_has_a_relative_in_another_part(window: SealedWi
     texts = [conversation.asked(list(example.messages)) for example in examples]
     parts = [example.split for example in examples]
     assert alike_across(texts, parts, 0.8) == []
+
+
+def test_forms_of_unicode_are_one_prompt() -> None:
+    """Composed and decomposed, full width and half: looks the same, is the same."""
+    said = [f"{prompt(n)} café 서울 {n}" for n in range(30)]
+    texts = [normalize(form, text) for text in said for form in ("NFC", "NFD")]
+    texts += [text.replace("word", "\uff57ord") for text in said]
+    found = sealed([run(n, user(text), answer(content=str(n))) for n, text in enumerate(texts)])
+    assert (len(found.examples), found.dropped) == (30, {"exact_duplicate": 60})
 
 
 def test_relatives_of_a_dropped_duplicate_stay_together(window: SealedWindow) -> None:

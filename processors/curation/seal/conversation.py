@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import normalize
 
 from schemas.chat import first_answer
 
@@ -44,11 +45,20 @@ def _text(value: Any) -> str:
 
 
 def asked(turns: Sequence[Turn]) -> str:
-    """What the user said before the first answer: white space folded, lower case.
+    """What the user said before the first answer, folded.
 
     Not the system prompt: all runs of an agent share it, and a long one would make them all look alike. It
     is what was asked only where no user spoke.
     """
     before = turns[: first_answer(turns)]
     said = [turn for turn in before if turn["role"] == "user"] or before
-    return " ".join(word for turn in said for word in str(turn["content"]).lower().split())
+    return fold(" ".join(str(turn["content"]) for turn in said))
+
+
+def fold(text: str) -> str:
+    """White space folded, lower case, compatible forms of a character as one (Unicode's NFKC): texts that
+    are equal then are exact duplicates.
+    """
+    if not text.isascii():
+        text = normalize("NFKC", text)
+    return " ".join(text.lower().split())

@@ -102,14 +102,18 @@ def decide(window: Window, recipe: Recipe) -> Decision:
     """Decide a window. The same rows and recipe give the same decision, however they were read."""
     judged = judge(window, recipe)
     facts, fates = judged.facts, judged.fates
-    deep = caps.too_derived(facts, window.generations or {}, recipe.max_generation)
+    generations, single = window.generations or {}, fates.kept
+    deep = caps.too_derived(facts, generations, recipe.max_generation)
     fates.drop(deep, "too_derived")
     scores = _score(judged, window.sketches.signatures, recipe)
+    refused = deep | (single & ~fates.kept)
     caps.apply_caps(facts, recipe, fates)
     weights = _balanced(judged, recipe)
-    pairs = preference_pairs(facts, judged.usable, judged.good, recipe.min_margin, recipe.max_pairs)
+    pairs = _pairs(judged, refused, recipe)
     parts, split = _split(judged, pairs, recipe)
     pairs = pairs.take(parts[pairs.chosen] != NO_PART)
+    learned = fates.kept
+    learned[pairs.chosen] = True
     return Decision(
         facts,
         fates,
@@ -122,7 +126,7 @@ def decide(window: Window, recipe: Recipe) -> Decision:
         parts[pairs.chosen],
         split,
         judged.crowded,
-        caps.generation(facts, fates.kept, window.generations or {}),
+        caps.generation(facts, learned, generations),
     )
 
 
@@ -203,6 +207,18 @@ def _score(judged: Judged, signatures: Signatures, recipe: Recipe) -> Composite:
     scores = composite(facts, fates.kept, signatures, ranks, RensaLsh(recipe.near_duplicate))
     fates.drop(open_ & (scores.score < recipe.min_score), "low_score")
     return scores
+
+
+def _pairs(judged: Judged, refused: Mask, recipe: Recipe) -> Pairs:
+    """Preference pairs whose better sides would do as examples, and among themselves hold the caps."""
+    facts, good = judged.facts, judged.good & ~refused
+    found = preference_pairs(facts, judged.usable, good, recipe.min_margin, recipe.max_pairs)
+    better = np.zeros(facts.num_rows, np.bool_)
+    better[found.chosen] = True
+    held = Fates(facts.num_rows)
+    held.drop(~better, "no_better_side")
+    caps.apply_caps(facts, recipe, held)
+    return found.take(held.kept[found.chosen])
 
 
 def _balanced(judged: Judged, recipe: Recipe) -> Array:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from processors.curation.seal.conversation import asked
 from processors.curation.seal.fates import Mask
-from processors.curation.seal.shingles import fold
 from processors.curation.seal.window import CANONICAL
 from schemas.datasets import GoldenCase
 from schemas.records import partition_key
@@ -36,7 +35,7 @@ def reserved(facts: pa.Table, golden: Sequence[GoldenCase]) -> Mask:
 
 def forbidden(golden: Sequence[GoldenCase]) -> list[str]:
     """The folded prompts of golden cases; an empty one forbids nothing."""
-    return [text for case in golden if (text := fold(asked(case.messages)))]
+    return [text for case in golden if (text := asked(case.messages))]
 
 
 def row_ids(facts: pa.Table) -> list[str]:

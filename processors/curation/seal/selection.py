@@ -21,7 +21,7 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     """Leave out what must not be learned. A person's edit or word goes before any threshold."""
     fates.drop(equal(facts["state"], "no_text"), "no_text")
     fates.drop(equal(facts["arm"], "shadow"), "shadow")
-    fates.drop(carried_out(facts), "carried_out")
+    fates.drop(carried_out(facts, fates.kept), "carried_out")
     fates.drop(equal(facts["decision"], "reject"), "rejected_by_person")
     edited = ~null(facts["label"])
     fates.drop(~edited & (numbers(facts["reward"]) < 0), "negative_feedback")
@@ -37,22 +37,21 @@ def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
     fates.drop(stale(facts), "stale_tools")
 
 
-def carried_out(facts: pa.Table) -> Mask:
-    """Plans whose run is in the window and of which no person has said that they are right.
+def carried_out(facts: pa.Table, kept: Mask) -> Mask:
+    """Plans whose run is among the `kept` rows and of which no person has said that they are right.
 
-    The run shows what the plan came to and is the example. Both would ask the same, and show two forms of answer.
+    The run shows what the plan came to: it stands for both, and where it is too poor to learn from so is the
+    plan. Both as examples would ask the same and show two forms of answer.
     """
     runs = equal(facts["type"], EXECUTION)
     keys = zip(*(facts[name].to_pylist() for name in ("tenant", "source", "plan_id")), strict=True)
     done: set[tuple[Any, ...]] = set()
     open_: list[tuple[int, tuple[Any, ...]]] = []
-    for row, (key, run) in enumerate(zip(keys, runs.tolist(), strict=True)):
-        if key[2] is None:
-            continue
-        if run:
-            done.add(key)
-        else:
+    for row, (key, run, there) in enumerate(zip(keys, runs.tolist(), kept.tolist(), strict=True)):
+        if key[2] is not None and not run:
             open_.append((row, key))
+        elif key[2] is not None and there:
+            done.add(key)
     found = np.zeros(facts.num_rows, np.bool_)
     found[[row for row, key in open_ if key in done]] = True
     return found & undecided(facts)
@@ -80,7 +79,7 @@ def unverified(facts: pa.Table, recipe: Recipe) -> Mask:
 def usable(facts: pa.Table, kept: Mask) -> Mask:
     """Rows that may be one side of a preference pair: seen by a user, asked and answered."""
     shown = equal(facts["state"], "") & ~equal(facts["arm"], "shadow")
-    return kept & shown & ~carried_out(facts) & ~stale(facts)
+    return kept & shown & ~carried_out(facts, kept & shown) & ~stale(facts)
 
 
 def weights(facts: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:

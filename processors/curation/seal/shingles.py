@@ -56,11 +56,6 @@ class Shingles(NamedTuple):
         return Shingles(self.hashes[shift + np.arange(starts[-1])], starts)
 
 
-def fold(text: str) -> str:
-    """White space folded, lower case: texts that are equal then are exact duplicates."""
-    return " ".join(text.lower().split())
-
-
 def shingles(texts: Sequence[str]) -> Shingles:
     """The grams of folded texts. Raises ValueError for a text that is not folded.
 
