@@ -584,13 +584,14 @@ def test_dead_letters_of_it_are_deleted_where_that_can_be_told(tmp_path: Path) -
         "mine": json.dumps(event(RUNS, run(1, "ann"))),
         "other": json.dumps(event(RUNS, run(2, "bob"))),
         "binary": json.dumps(run(3, "ann")),
+        "said": json.dumps(event(FEEDBACK, edit("run-2", [], author="ann"))),
         "unknown": "{",
     }
     for name, body in bodies.items():
         found.objects.put(f"dead-letters/{name}/value", body.encode())
     found.ingest(*runs(4))
     said = found.certificate(found.take_back("user:ann"))
-    assert said["dead_letters"] == {"deleted": ["binary", "mine"], "unknown": 1}
+    assert said["dead_letters"] == {"deleted": ["binary", "mine", "said"], "unknown": 1}
     assert sorted(found.objects.keys("dead-letters")) == [
         "dead-letters/other/value",
         "dead-letters/unknown/value",
