@@ -17,6 +17,7 @@ from processors.curation.seal.outcome import PARTS
 from schemas.datasets import GoldenCase, Pair, Shard, ShardKind, Split
 from schemas.digests import digest_of
 from schemas.records import partition_key
+from schemas.rows import Row
 from stores.datasets.columns import SCHEMAS, to_columns
 from stores.datasets.spill import Draft, Spill, content_digest
 from stores.datasets.store import DatasetStore
@@ -30,11 +31,16 @@ _PAIRS = 16_384
 
 
 class Text(NamedTuple):
-    """A row of the window with its text, and the text of the edit that mends it."""
+    """A row of the window with its text, and the feedback that mends it."""
 
     row: int
     content: str
-    edit: str | None
+    label: Row | None
+
+    @property
+    def edit(self) -> str | None:
+        """The text of the edit."""
+        return self.label.content if self.label else None
 
 
 class Gathered(NamedTuple):
@@ -64,8 +70,7 @@ def _read(batch: pa.RecordBatch, rows: Sequence[int], feedback: FeedbackIndex) -
     names = ("tenant", "run_id", "source", "content")
     columns = (batch[name].to_pylist() for name in names)
     for row, tenant, run, source, content in zip(rows, *columns, strict=True):
-        edit = feedback.about(tenant, run, source).edit
-        yield Text(row, content, edit.content if edit else None)
+        yield Text(row, content, feedback.about(tenant, run, source).edit)
 
 
 class _Finder:
@@ -250,4 +255,4 @@ def golden_cases(read: Iterator[list[Text]], outcome: pa.Table) -> list[GoldenCa
     """The cases of chosen rows, in canonical order."""
     found = sorted(text for batch in read for text in batch)
     facts = outcome.take(pa.array([text.row for text in found], pa.int64())).to_pylist()
-    return [golden_case(f, text.content, text.edit) for f, text in zip(facts, found, strict=True)]
+    return [golden_case(f, text.content, text.label) for f, text in zip(facts, found, strict=True)]

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from operations.survey_window import Said
 from processors.curation.seal.examples import golden_case
+from processors.curation.seal.feedback import DECIDING
 from processors.curation.seal.reserve import row_ids
 from processors.curation.seal.window import CANONICAL, erased
 from schemas.datasets import GoldenCase
@@ -16,7 +17,6 @@ from schemas.events import EXECUTION, PLAN
 from schemas.rows import Disposition
 from stores.ledger.scan import Scan, at, where
 
-_TRUSTED_ROLES = ("expert", "reviewer")
 _COLUMNS = (
     *CANONICAL,
     *("tenant", "source", "run_id", "plan_id", "user", "session", "task", "prompt_digest"),
@@ -67,9 +67,9 @@ def _case(row: Mapping[str, Any], said: Said) -> GoldenCase:
         raise ValueError("a person has refused it")
     if edit is None:
         _require_accepted(row, opinion.decision, opinion.reward)
-    elif edit.author_role not in _TRUSTED_ROLES:
+    elif edit.author_role not in DECIDING:
         raise ValueError(f"a {edit.author_role} has mended it: only experts and reviewers count")
-    return golden_case(row, row["content"], edit.content if edit else None)
+    return golden_case(row, row["content"], edit)
 
 
 def _require_accepted(row: Mapping[str, Any], decision: str | None, reward: float | None) -> None:

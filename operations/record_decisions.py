@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from processors.curation.answers import Answer
-from processors.curation.policy import CurationPolicy
+from processors.curation.policy import TRUSTED, CurationPolicy
 from processors.curation.redact import Redactor
 from processors.curation.review import Waiting
 from producers.encode import message
@@ -93,9 +93,10 @@ async def publish(producer: Producer, events: Sequence[Outgoing]) -> None:
 
 
 def require_trust(policy: CurationPolicy) -> None:
-    """Raises Unrecoverable(BAD_SETTINGS) where ingest would trust no reviewer: nothing would come of it."""
-    if policy.granted(SOURCE) == "unknown":
-        detail = f"curation grants {SOURCE} no trust, so decisions would not count"
+    """Raises Unrecoverable(BAD_SETTINGS) where no reviewer would be believed: nothing would come of it."""
+    granted = policy.granted(SOURCE)
+    if granted not in TRUSTED:
+        detail = f"curation grants {SOURCE} {granted} trust, so decisions would not count"
         remedy = f"set curation.trust: {{{SOURCE}: internal}}"
         raise Unrecoverable(Code.BAD_SETTINGS, detail, remedy=remedy)
 

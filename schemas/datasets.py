@@ -251,6 +251,12 @@ class GoldenCase(BaseModel):
     prompt_digest: str
     session: str | None = None
     user: str | None = None
+    source: str | None = None
+    """The CloudEvents source of its row."""
+    label_row: str | None = None
+    """The feedback whose edit is what it expects; `label_source` and `label_user` say whose that is."""
+    label_source: str | None = None
+    label_user: str | None = None
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = []
     expected: dict[str, Any]

@@ -72,6 +72,10 @@ def not_covered(
         "exports that were made of the ledger or of datasets, and datasets fetched by others",
         "tallies of days that the ledger's retention dropped: counts, and keyed HMACs of sessions",
         "rows that retention dropped, in datasets: found by user, session and source alone",
+        (
+            "datasets for which the subject was a candidate and no example: of each of its rows the place, why it"
+            " was left out and its scores (fates.parquet), and what it added to counts"
+        ),
         "scratch files of a seal that was killed, until they are deleted a day later",
         "models of domains that were fitted on the texts (objects/domains)",
         "this record: the subject's keyed HMAC in the control database and in this certificate",

@@ -69,12 +69,14 @@ class EraseGolden:
 
 
 def _of(case: GoldenCase, tenant: str, index: ErasureIndex, rows: AbstractSet[str]) -> bool:
+    """Whether it is made of a row or of an edit of the subject."""
     facts: dict[str, list[str | None]] = {
-        "tenant": [tenant],
-        "user": [case.user],
-        "session": [case.session],
+        "tenant": [tenant, tenant],
+        "user": [case.user, case.label_user],
+        "session": [case.session, None],
+        "source": [case.source, case.label_source],
     }
-    return case.case_id in rows or index.marks(facts)[0] is not None
+    return not rows.isdisjoint({case.case_id, case.label_row}) or any(index.marks(facts))
 
 
 def _replace(

@@ -53,11 +53,12 @@ def _facts(objects: ObjectFolder, folder: str, pseudonyms: Pseudonyms) -> dict[s
     said = body if structured else named
     tenant = _text(said.get("tenantid")) or _text(data.get("tenant_id")) or _DEFAULT_TENANT
     run = next((_text(data.get(name)) for name in _RUNS if data.get(name)), None)
+    user = _text(data.get("user_id")) or _text(data.get("author"))
     return {
         "tenant": tenant,
         "source": _text(said.get("source")),
         "id": _text(said.get("id")),
-        "user": pseudonyms.hide(tenant, "user", _text(data.get("user_id"))),
+        "user": pseudonyms.hide(tenant, "user", user),
         "session": pseudonyms.hide(tenant, "session", _text(data.get("session_id"))),
         "run_id": run,
         "plan_id": _text(data.get("plan_id")),

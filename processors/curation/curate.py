@@ -23,7 +23,7 @@ from schemas.errors import InvalidEvent
 from schemas.exact_json import content_json
 from schemas.executions import ExecutionData, PlanData, RunData
 from schemas.fastpath import read_fast
-from schemas.feedback import FeedbackData, GatewayAdapterData, TelemetryData
+from schemas.feedback import FeedbackData, GatewayAdapterData, Subject, TelemetryData
 from schemas.records import Record
 from schemas.rows import Disposition, Row
 
@@ -189,19 +189,20 @@ class Curator:
         text, pii = self._redacted(content, compact_json, tenant)[1:] if content else (None, None)
         target = data.target
         return {
-            **_decided(dispose_feedback(data, trust=trust)),
+            **_decided(dispose_feedback(data, source=source, trust=trust)),
             "trust": trust,
             "feedback": data.kind,
             "author": self._pseudonyms.hide(tenant, "author", data.author),
             "author_role": data.author_role,
-            "user": self._pseudonyms.hide(tenant, "user", _user(data)),
+            # What people say is theirs in whatever role, as their runs are.
+            "user": self._pseudonyms.hide(tenant, "user", data.author),
             "target_run": (target.execution_id or target.plan_id) if target else None,
             "target_source": target.source if target else None,
             "value": _reward(data),
             "status": data.value if data.kind == "decision" else None,
             "content": text,
             "pii": pii,
-            "subject": self._pseudonyms.subject(tenant, data.subject),
+            "subject": self._pseudonyms.subject(tenant, _subject(data)),
         }
 
 
@@ -216,9 +217,9 @@ def _decided(decision: Decision) -> dict[str, Any]:
     return {"disposition": decision.disposition, "reasons": tuple(decision.reasons)}
 
 
-def _user(data: FeedbackData) -> str | None:
-    """Who says it, where that is a user: what users say is theirs, as their runs are."""
-    return data.author if data.author_role == "user" else None
+def _subject(data: FeedbackData) -> Subject | None:
+    """Who is to be forgotten: other kinds than an erasure ask for nothing, whatever they hold."""
+    return data.subject if data.kind == "erasure" else None
 
 
 def _reward(data: FeedbackData) -> float | None:

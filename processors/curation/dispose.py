@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from processors.curation.policy import TRUST_ORDER, CurationPolicy
+from processors.curation.policy import TRUST_ORDER, TRUSTED, CurationPolicy
 from schemas import structs
 from schemas.executions import ExecutionData, PlanData, RunData
-from schemas.feedback import FeedbackData
+from schemas.feedback import FeedbackData, Subject
 from schemas.rows import Disposition
 
 _ORDER = (Disposition.ACCEPTED, Disposition.REVIEW, Disposition.REJECTED)
@@ -64,11 +64,28 @@ def _says_nothing(data: ExecutionData | structs.ExecutionData) -> bool:
     return not data.messages and data.outcome.answer is None
 
 
-def dispose_feedback(data: FeedbackData, *, trust: str) -> Decision:
-    """Feedback counts if its source is known; a comment alone teaches nothing but is kept."""
+def dispose_feedback(data: FeedbackData, *, source: str, trust: str) -> Decision:
+    """Feedback counts if its source is known; a comment alone teaches nothing but is kept.
+
+    What a source may not ask to be erased is left to a person, who can ask for it by a command.
+    """
     decision = Decision()
     if trust == "unknown":
         decision.add(Disposition.REVIEW, "unknown_trust")
+    elif data.subject and trust not in TRUSTED and not _its_own(data, data.subject, source):
+        decision.add(Disposition.REVIEW, "not_its_own")
     if data.kind == "comment":
         decision.reasons.append("comment_only")
     return decision
+
+
+def _its_own(data: FeedbackData, subject: Subject, source: str) -> bool:
+    """Whether an erasure reaches no further than who asks: a run of the source, a session, a user's own data.
+
+    An erasure cannot be undone, and takes the adapters with it that were trained on what is erased.
+    """
+    if subject.source is not None:
+        one_run = subject.execution_id is not None or subject.plan_id is not None
+        return one_run and subject.source == source
+    own = data.author_role == "user" and data.author == subject.user_id
+    return own or subject.session_id is not None

@@ -85,7 +85,7 @@ def read_case(line: bytes, curator: Curator, tenant: str) -> GoldenCase:
     if len(answer) != 1:
         raise ValueError("expected: one turn of the assistant")
     row = _curated([*turns, *answer], written, curator, tenant)
-    facts = {**row._asdict(), "row_id": row.row_id}
+    facts = {**row._asdict(), "row_id": row.row_id, "source": None}
     case = graded(golden_case(facts, row.content or "", None), written.grader, written.pattern)
     asks = case.model_dump(
         mode="json", include={"messages", "tools", "expected", "grader", "pattern"}

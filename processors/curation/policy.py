@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from schemas.envelope import Limits
 
 TRUST_ORDER = ("unknown", "external", "internal", "verified")
+TRUSTED = ("internal", "verified")
+"""The trust of sources that are believed: who an author is, and whose data may be taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

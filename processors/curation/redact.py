@@ -18,6 +18,8 @@ from processors.curation.placeholders import ALL, HIDDEN, Compiled, Trace
 
 _NUL = rb"\u0000"
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
+_BEFORE = re.compile(rb'(?:null|true|false|[":,\[\]{}])*')
+"""JSON that may stand between a name and the string or number that it tells of."""
 _MOST_HINTS = 16
 
 
@@ -87,7 +89,7 @@ class Redactor:
                 # What stands before a finding and tells what it is may lie outside of its string.
                 found += [inner.group() for inner in self._patterns.alone.finditer(sign)]
                 sign = sign.rpartition(b'"')[2]
-            found.append(sign.lstrip(b":,["))
+            found.append(_BEFORE.sub(b"", sign, 1))
         if len(found) >= _MOST_HINTS or b"" in found:
             return ALL
         if _NUL in text:

@@ -106,9 +106,8 @@ def waiting(
     found: dict[tuple[str, str], Waiting] = {}
     for one in runs(table.take(pc.sort_indices(table, sort_keys=newest)), feedback):
         opinion = feedback.about(one.tenant, one.run_id, one.source)
-        settled = opinion.edit is not None or opinion.decision is not None
         refused = opinion.reward is not None and opinion.reward < 0
-        if not (settled or refused or _TEXTLESS.intersection(one.reasons)):
+        if not (opinion.settled or refused or _TEXTLESS.intersection(one.reasons)):
             found.setdefault((one.run_id, one.source), one)
     return list(found.values())
 
@@ -123,7 +122,7 @@ def runs(facts: pa.Table, feedback: FeedbackIndex) -> Iterator[Waiting]:
 
 def _beside(facts: pa.Table, fates: pa.Table | None) -> pa.Table:
     """The facts, and what the last seal said of each row: its `fate`, why, its scores; null if nothing."""
-    names = ("selection", "reason", *_SEALED, "domain", "level")
+    names = ("selection", "reason", *_SEALED, "level")
     if fates is None:
         said = {name: pa.nulls(len(facts), _type(name)) for name in names}
     else:
@@ -131,8 +130,7 @@ def _beside(facts: pa.Table, fates: pa.Table | None) -> pa.Table:
         places = pc.index_in(pa.array(row_ids(facts), pa.string()), value_set=ids)
         said = {name: fates[name].take(places).cast(_type(name)) for name in names}
     said["fate"] = said.pop("selection")
-    for name in ("quality", "domain"):
-        said[name] = pc.coalesce(said[name], facts[name])
+    said["quality"] = pc.coalesce(said["quality"], facts["quality"])
     return pa.table({**{name: facts[name] for name in facts.column_names}, **said})
 
 

@@ -10,6 +10,8 @@ The shapes of an event's `subject` are among them (see `Pseudonyms.subject`).
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
 from processors.curation.redact import Redactor
@@ -19,17 +21,19 @@ FORMS = (
     "user:ID, session:ID, source:URN, event:SOURCE#ID, execution:SOURCE#ID, plan:SOURCE#ID"
     " or value:TEXT"
 )
+_UNSEEN = {"Cc", "Cs"}
+"""Control characters, and bytes that are not UTF-8: of a slip in a shell, where nobody sees them."""
 _ONE_OF_A_SOURCE = {"event": "event_id", "execution": "execution_id", "plan": "plan_id"}
 
 
 def subject_of(text: str, tenant: str, policy: CurationPolicy) -> dict[str, str]:
     """The subject that `text` names, in one of `FORMS`. The last `#` divides a source from an id.
 
-    Raises Unrecoverable(BAD_OPTION) for any other text.
+    Raises Unrecoverable(BAD_OPTION) for any other text, and for a name with control characters.
     """
     kind, _, name = text.partition(":")
     pseudonyms = Pseudonyms(policy.hmac_key)
-    if not name:
+    if not name or not _UNSEEN.isdisjoint(map(category, name)):
         raise _unknown(text)
     if kind in ("user", "session"):
         return {kind: pseudonyms.hide(tenant, kind, name) or ""}
@@ -57,5 +61,5 @@ def _finding(text: str, tenant: str, policy: CurationPolicy, pseudonyms: Pseudon
 
 
 def _unknown(text: str) -> Unrecoverable:
-    shown = text.partition(":")[0][:20]
-    return Unrecoverable(Code.BAD_OPTION, f"--subject {shown}…: no subject", remedy=f"give {FORMS}")
+    shown = ascii(text.partition(":")[0][:20])[1:-1]
+    return Unrecoverable(Code.BAD_OPTION, f"{shown}…: no subject", remedy=f"give {FORMS}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
 
-from schemas.errors import Halted, LorikeetError, NotReady
+from schemas.errors import Code, Halted, LorikeetError, NotReady, Unrecoverable
 from service.cli import (
     config,
     datasets,
@@ -56,6 +57,7 @@ def main() -> NoReturn:
     if debug:
         os.environ["LORIKEET_DEBUG"] = "1"
     try:
+        _require_text(sys.argv[1:])
         app()
     except LorikeetError as error:
         if debug:
@@ -63,6 +65,16 @@ def main() -> NoReturn:
         print(f"lorikeet: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(_exit_code(error))
     sys.exit(0)
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raises Unrecoverable(BAD_OPTION) for bytes that are not UTF-8: nothing could store or print them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            detail = f"{argument!a} is not UTF-8"
+            raise Unrecoverable(Code.BAD_OPTION, detail) from None
 
 
 def _exit_code(error: LorikeetError) -> int:

@@ -31,6 +31,11 @@ _By = Annotated[str | None, typer.Option("--by", help="Who asks (default: who is
 _Tenant = Annotated[str, typer.Option("--tenant", help="Whose data it is among.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+_NOBODY = (
+    "no row of this subject was found. Names count to the letter, capitals and spaces at the ends too:"
+    " if it is misspelt, ask again."
+)
+
 
 def add_to(datasets: typer.Typer) -> None:
     """Register the commands."""
@@ -84,11 +89,12 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """Take back all that came from a source that cannot be trusted, as `erase` does."""
+    from processors.curation.subjects import subject_of  # noqa: PLC0415
     from schemas.erasures import ErasureKind  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
+    named = subject_of(f"source:{source}", tenant, wiring.curation)
     ask(f"Take back all that came from {source} of {tenant}? It cannot be undone.", yes=yes)
-    named = {"source": source}
     _take_back(wiring, ErasureKind.POISON, tenant, named, reason, by, as_json=as_json)
 
 
@@ -162,8 +168,11 @@ def _carry_out(wiring: Wiring, name: str | None, *, as_json: bool) -> None:
     for one in done:
         _, text = wiring.certificates.read(one.certificate or "")
         typer.echo(text)
-        rows = counted(sum(one.report["rows"]["emptied"].values()), "row")
-        typer.echo(f"{one.id}: {rows} emptied. Again: lorikeet datasets erasures {one.id}")
+        rows = sum(one.report["rows"]["emptied"].values())
+        if not rows:
+            typer.echo(f"{one.id}: {_NOBODY}")
+        emptied = counted(rows, "row")
+        typer.echo(f"{one.id}: {emptied} emptied. Again: lorikeet datasets erasures {one.id}")
 
 
 def _print_certificate(wiring: Wiring, known: list[Erasure], name: str, *, as_json: bool) -> None:

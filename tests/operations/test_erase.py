@@ -27,7 +27,7 @@ from stores.ledger.local import LocalPlace
 from stores.ledger.scan import Scan
 from tests.erasing import FEEDBACK, RECIPE, RUNS, Installed, run, runs
 from tests.installation import NOW, register
-from tests.support import edit, erasure, event, telemetry, thumb
+from tests.support import call, edit, erasure, event, telemetry, thumb
 
 KEY = ("default", "m")
 
@@ -137,8 +137,9 @@ def test_no_file_holds_it_any_more(tmp_path: Path) -> None:
         ("execution:urn:test#run-1", {(RUNS, 0, 1), (RUNS, 0, 30), (FEEDBACK, 0, 0)}),
         ("event:urn:test#event-5", {(RUNS, 0, 5)}),
         ("value:ann@example.org", {(RUNS, 1, 30)}),
+        ("user:ann", {(FEEDBACK, 0, 0), (FEEDBACK, 0, 1)}),
     ],
-    ids=["session", "execution", "event", "value"],
+    ids=["session", "execution", "event", "value", "expert"],
 )
 def test_other_subjects(tmp_path: Path, subject: str, gone: set[Any]) -> None:
     found = populated(tmp_path)
@@ -336,6 +337,46 @@ def test_golden_cases_of_it_are_removed(tmp_path: Path) -> None:
     for one in found.store.read(registry.dataset_list):
         if not one["erased_by"]:
             assert found.datasets.manifest(one["digest"]).golden == (known or {}).get("digest")
+
+
+MENDED = "an expert's answer"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["source:urn:annotators", "event:urn:annotators#edit-3", "value:eve@example.org", "user:ann"],
+)
+def test_golden_cases_that_an_edit_of_it_made_are_removed(tmp_path: Path, subject: str) -> None:
+    found = Installed(tmp_path)
+    found.ingest(*runs(60, users=60, trust="external"))
+    edits = [edit(f"run-{n}", [call(to=f"{MENDED} {n}")]) for n in range(4)]
+    edits[3]["messages"][0]["content"] = "for eve@example.org"
+    said = [
+        event(FEEDBACK, one, id=f"edit-{n}", source="urn:annotators") for n, one in enumerate(edits)
+    ]
+    found.ingest(*said)
+    sealed = found.sealed(RECIPE.model_copy(update={"golden_size": 100}))
+    cases = found.datasets.golden(str(sealed.golden))
+    assert f"{MENDED} 3" in json.dumps([case.expected for case in cases])
+    done = found.take_back(subject)
+    removed = len(cases) if subject.startswith(("source", "user")) else 1
+    assert [one["removed"] for one in found.certificate(done)["golden_sets"]] == [removed]
+    assert found.bytes_on_disk(f"{MENDED} 3") == []
+
+
+def test_nothing_of_a_candidate_that_was_left_out_stays_beside_a_dataset(tmp_path: Path) -> None:
+    found = Installed(tmp_path)
+    poor = run(0, "user0", outcome={"status": "failure"})
+    poor["messages"][0]["content"] += " ann@example.org"
+    poor["task"]["domain"] = "domain-of-ann"
+    found.ingest(event(RUNS, poor), *runs(40, users=40)[1:])
+    (hidden,) = json.loads(found.rows()[0].pii or "")["EMAIL"]
+    sealed = found.sealed()
+    assert found.datasets.fates(sealed.digest)["reason"][0].as_py() == "ingest_rejected"
+    done = found.take_back("user:user0")
+    assert found.datasets.holds(sealed.digest)
+    assert found.bytes_on_disk("domain-of-ann", hidden) == []
+    assert any("fates.parquet" in line for line in found.certificate(done)["not_covered"])
 
 
 def trained(found: Installed, version: str, dataset: str, stage: Stage = Stage.STAGING) -> None:
@@ -543,13 +584,14 @@ def test_dead_letters_of_it_are_deleted_where_that_can_be_told(tmp_path: Path) -
         "mine": json.dumps(event(RUNS, run(1, "ann"))),
         "other": json.dumps(event(RUNS, run(2, "bob"))),
         "binary": json.dumps(run(3, "ann")),
+        "said": json.dumps(event(FEEDBACK, edit("run-2", [], author="ann"))),
         "unknown": "{",
     }
     for name, body in bodies.items():
         found.objects.put(f"dead-letters/{name}/value", body.encode())
     found.ingest(*runs(4))
     said = found.certificate(found.take_back("user:ann"))
-    assert said["dead_letters"] == {"deleted": ["binary", "mine"], "unknown": 1}
+    assert said["dead_letters"] == {"deleted": ["binary", "mine", "said"], "unknown": 1}
     assert sorted(found.objects.keys("dead-letters")) == [
         "dead-letters/other/value",
         "dead-letters/unknown/value",

@@ -181,10 +181,11 @@ def test_nobody_reviews_in_vain_where_reviewers_are_not_trusted() -> None:
     require_trust(
         CurationPolicy(hmac_key=b"k", default_trust="unknown", trust={SOURCE: "internal"})
     )
-    with pytest.raises(Unrecoverable) as refused:
-        require_trust(CurationPolicy(hmac_key=b"k", default_trust="unknown"))
-    assert refused.value.code is Code.BAD_SETTINGS
-    assert SOURCE in str(refused.value)
+    for trust in ("unknown", "external"):
+        with pytest.raises(Unrecoverable) as refused:
+            require_trust(CurationPolicy(hmac_key=b"k", default_trust=trust))
+        assert refused.value.code is Code.BAD_SETTINGS
+        assert SOURCE in str(refused.value)
 
 
 def test_personal_data_in_an_answer_is_named_and_placeholders_are_none() -> None:

@@ -64,6 +64,7 @@ def said(offset: int, number: int, kind: str = "thumb", **changes: Any) -> Row:
         "author": "bob",
         "author_role": "user",
         "feedback": kind,
+        "trust": "internal",
         "event_time": NOW + timedelta(minutes=offset),
     }
     return row(offset, **{**facts, **changes})
@@ -78,7 +79,8 @@ def edited(offset: int, number: int, text: str, role: str = "expert", **changes:
 
 def decided(offset: int, number: int, word: str, **changes: Any) -> Row:
     """A reviewer's decision."""
-    return said(offset, number, "decision", status=word, author_role="reviewer", **changes)
+    facts = {"status": word, "author_role": "reviewer"}
+    return said(offset, number, "decision", **{**facts, **changes})
 
 
 def forget(offset: int, tenant: str = "default", **subject: Any) -> Row:

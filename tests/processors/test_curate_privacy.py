@@ -55,6 +55,17 @@ def test_a_subject_is_hidden_like_the_rows_it_names() -> None:
     assert (by_user, by_session) == ({"user": run.user}, {"session": run.session})
 
 
+def test_what_is_no_erasure_asks_for_none() -> None:
+    said = thumb("r") | {"subject": {"user_id": "ann"}}
+    assert row_of(said, FEEDBACK).subject is None
+
+
+def test_what_people_say_is_theirs_in_any_role() -> None:
+    mine = row_of(execution(user_id="ann")).user
+    for role in ("user", "expert", "reviewer", "judge"):
+        assert row_of(thumb("r", author="ann", author_role=role), FEEDBACK).user == mine
+
+
 SPEAKING: list[tuple[str, dict[str, Any]]] = [
     (RUN, execution(messages=[{"role": "user", "content": f"{MAIL} {CARD}"}])),
     (RUN, execution(messages=[{"role": "tool", "content": [{"type": "text", "text": MAIL}]}])),

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from processors.curation.dispose import dispose_feedback, dispose_run, effective_trust
-from processors.curation.policy import TRUST_ORDER, CurationPolicy
+from processors.curation.policy import TRUST_ORDER, TRUSTED, CurationPolicy
 from schemas.executions import ExecutionData, PlanData
 from schemas.feedback import FeedbackData
-from tests.support import execution, plan, thumb
+from tests.support import erasure, execution, plan, thumb
 
 POLICY = CurationPolicy(hmac_key=b"k", trust={"urn:low": "external", "urn:none": "unknown"})
 NO_TEXT = {"messages": [], "outcome": {"status": "success"}}
@@ -81,8 +81,39 @@ def test_a_plan_needs_somebody_s_verdict(
     ],
 )
 def test_feedback(kind: str, trust: str, disposition: str, reasons: list[str]) -> None:
-    found = dispose_feedback(FeedbackData.model_validate(thumb("r", kind=kind)), trust=trust)
+    data = FeedbackData.model_validate(thumb("r", kind=kind))
+    found = dispose_feedback(data, source="s", trust=trust)
     assert (found.disposition, found.reasons) == (disposition, reasons)
+
+
+OWN = [
+    ({"user_id": "bob"}, True),
+    ({"user_id": "ann"}, False),
+    ({"session_id": "s"}, True),
+    ({"source": "s"}, False),
+    ({"source": "other"}, False),
+    ({"source": "s", "execution_id": "r"}, True),
+    ({"source": "s", "plan_id": "p"}, True),
+    ({"source": "other", "execution_id": "r"}, False),
+    ({"source": "other", "plan_id": "p"}, False),
+]
+
+
+@pytest.mark.parametrize(("subject", "own"), OWN, ids=str)
+@pytest.mark.parametrize("trust", TRUST_ORDER)
+def test_a_source_that_is_not_trusted_erases_its_own_alone(
+    subject: dict[str, str], own: object, trust: str
+) -> None:
+    data = FeedbackData.model_validate(erasure(**subject))
+    found = dispose_feedback(data, source="s", trust=trust)
+    expected = [] if trust in TRUSTED or (own and trust == "external") else ["not_its_own"]
+    assert found.reasons == (["unknown_trust"] if trust == "unknown" else expected)
+    assert (found.disposition == "accepted") is not bool(found.reasons)
+
+
+def test_bob_is_only_himself_as_a_user() -> None:
+    data = FeedbackData.model_validate(erasure(user_id="bob") | {"author_role": "judge"})
+    assert dispose_feedback(data, source="s", trust="external").reasons == ["not_its_own"]
 
 
 @pytest.mark.parametrize(("claim", "grant"), product([None, *TRUST_ORDER], TRUST_ORDER))

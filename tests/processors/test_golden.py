@@ -10,7 +10,17 @@ import pytest
 from processors.curation.seal.conversation import asked as prompt_of
 from schemas.datasets import GoldenCase, Recipe
 from schemas.rows import Row
-from tests.processors.small import OFFSETS, answer, edited, names, prompt, run, similarity, user
+from tests.processors.small import (
+    FEEDBACK,
+    OFFSETS,
+    answer,
+    edited,
+    names,
+    prompt,
+    run,
+    similarity,
+    user,
+)
 from tests.processors.window import RECIPE, SealedWindow
 from tests.sealing import choose_golden, seal
 from tests.support import call
@@ -57,6 +67,7 @@ def test_the_choice_depends_on_the_seed_and_on_nothing_else(window: SealedWindow
         ({"trust": None}, None, False),
         ({"trust": "external"}, "expert", True),
         ({"trust": "external"}, "reviewer", True),
+        ({"trust": "verified"}, "expert of an outsider", False),
         ({"trust": "verified"}, "judge", False),
         ({"trust": "verified"}, "user", False),
     ],
@@ -64,7 +75,9 @@ def test_the_choice_depends_on_the_seed_and_on_nothing_else(window: SealedWindow
 )
 def test_only_what_is_trusted_is_golden(facts: Any, edit: str | None, trusted: object) -> None:
     rows = [run(n, **facts) for n in range(5)]
-    edits = [edited(n, n, "right", edit) for n in range(5)] if edit else []
+    role, _, outside = (edit or "").partition(" of ")
+    by = {"trust": "external"} if outside else {}
+    edits = [edited(n, n, "right", role, **by) for n in range(5)] if edit else []
     assert bool(chosen([*rows, *edits])) is trusted
 
 
@@ -83,6 +96,20 @@ def test_a_case_asks_once_and_knows_the_answer() -> None:
         )
     twice = run(1, question, calling, user("and then?"), telling)
     assert chosen([twice, *(run(n, trust=None) for n in range(2, 6))]) == []
+
+
+def test_a_case_says_whose_its_row_and_its_answer_are() -> None:
+    others = [run(n, trust=None) for n in range(2, 6)]
+    by = {"source": "urn:desk", "user": "ann's"}
+    (mended,) = chosen([run(1, user="bob's"), edited(7, 1, "right", **by), *others])
+    assert (mended.user, mended.source) == ("bob's", "urn:test")
+    assert (mended.label_row, mended.label_source, mended.label_user) == (
+        f"c:{FEEDBACK}:0:7",
+        "urn:desk",
+        "ann's",
+    )
+    (plain,) = chosen([run(1), *others])
+    assert (plain.label_row, plain.label_source, plain.label_user) == (None, None, None)
 
 
 def test_a_golden_case_is_in_training_in_no_disguise() -> None:

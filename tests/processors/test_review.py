@@ -20,7 +20,7 @@ SCORES = ("score", "quality", "confidence", "diversity", "informativeness")
 
 def fates(*said: dict[str, Any]) -> pa.Table:
     """What a seal decided about rows: `DatasetStore.fates`."""
-    names = ("row_id", "selection", "reason", "domain", "level")
+    names = ("row_id", "selection", "reason", "level")
     columns = {name: pa.array([one.get(name) for one in said], pa.string()) for name in names}
     numbers = {name: pa.array([one.get(name) for one in said], pa.float64()) for name in SCORES}
     return pa.table({**columns, **numbers})
@@ -53,12 +53,13 @@ def test_what_ingest_left_waits_newest_first_with_what_is_known_of_it() -> None:
 
 
 def test_what_the_last_seal_doubted_waits_and_what_it_settled_does_not() -> None:
-    rows = curated([body(execution(execution_id="accepted")), body(doubtful("settled"))])
+    at_sea = execution(execution_id="accepted", task={"prompt": "sail", "domain": "sea"})
+    rows = curated([body(at_sea), body(doubtful("settled"))])
     rows += curated([body(doubtful("since"))], {"execution.completed": 2})
     doubted, settled, _ = (row.row_id for row in rows)
     said = {"selection": "REVIEW", "reason": "low_score", "score": 31.5, "level": "hard"}
     outcome = fates(
-        {"row_id": doubted, **said, "domain": "sea"},
+        {"row_id": doubted, **said},
         {"row_id": settled, "selection": "REJECT", "reason": "no_tools"},
         {"row_id": "c:execution.completed:0:99", "selection": "REVIEW", "reason": "outlier"},
     )
@@ -75,6 +76,8 @@ def test_what_the_last_seal_doubted_waits_and_what_it_settled_does_not() -> None
         (thumb("r", "accept", kind="decision", author_role="reviewer"), False),
         (thumb("r", "reject", kind="decision", author_role="reviewer"), False),
         (edit("r", []), False),
+        (edit("r", [], author_role="user"), True),
+        (thumb("r", "accept", kind="decision"), True),
         (thumb("r", -1), False),
         (thumb("r"), True),
         (thumb("other", "accept", kind="decision", author_role="reviewer"), True),

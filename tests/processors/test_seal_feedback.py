@@ -25,6 +25,7 @@ from tests.processors.small import (
 from tests.support import NOW, call
 
 ROLES = ["user", "judge", "reviewer", "expert"]
+POOR = {"disposition": Disposition.REJECTED, "quality": 25.0, "success": False}
 
 
 def text(rows: list[Any]) -> str:
@@ -143,6 +144,51 @@ def test_an_accept_overrules_what_ingest_doubted_and_no_more(facts: Any, expecte
     rows = [run(1, **facts), decided(1, 1, "accept")]
     assert names(sealed(rows)) == expected
     assert names(sealed(rows[:1])) == []
+
+
+@pytest.mark.parametrize("role", ["user", "judge"])
+def test_no_user_and_no_judge_goes_before_the_thresholds(role: str) -> None:
+    words = [
+        edited(1, 1, "x", role),
+        decided(1, 1, "accept", author_role=role),
+        edited(1, 1, "x", "expert", trust="external"),
+        decided(1, 1, "accept", trust="external"),
+    ]
+    for word in words:
+        assert sealed([run(1, **POOR), word]).dropped == {"ingest_rejected": 1}
+        assert sealed([run(1, quality=25.0), word]).dropped == {"low_quality": 1}
+        disliked = [run(1), said(2, 1, value=-1.0), word]
+        assert sealed(disliked).dropped == {"negative_feedback": 1}
+
+
+def test_a_user_s_edit_is_the_answer_of_a_run_that_is_good_by_itself() -> None:
+    assert text([run(1), edited(1, 1, "mine", "user")]) == "mine"
+    assert text([run(1), edited(1, 1, "theirs", "expert", trust="external")]) == "theirs"
+
+
+def test_what_a_reviewer_accepted_is_learned_as_it_is() -> None:
+    accepted = [run(1, user("what?"), answer(content="own"), **POOR), decided(1, 1, "accept")]
+    assert text(accepted) == "own"
+    assert text([*accepted, edited(2, 1, "a user's", "user")]) == "own"
+    assert text([*accepted, edited(2, 1, "an expert's")]) == "an expert's"
+
+
+@pytest.mark.parametrize("facts", [{"author_role": "user"}, {"trust": "external"}], ids=str)
+def test_only_experts_and_reviewers_decide(facts: Any) -> None:
+    refused = [run(1), decided(1, 1, "reject")]
+    assert sealed([*refused, decided(2, 1, "accept", **facts)]).dropped == {"rejected_by_person": 1}
+    assert names(sealed([run(1), decided(1, 1, "reject", **facts)])) == [1]
+
+
+def test_a_namesake_in_a_source_that_is_not_trusted_takes_nothing_back() -> None:
+    rows = [run(1), edited(1, 1, "right"), edited(2, 1, "wrong", trust="external")]
+    assert text(rows) == "right"
+
+
+@pytest.mark.parametrize("trust", ["external", "unknown", None])
+def test_a_judge_is_believed_of_a_trusted_source_alone(trust: str | None) -> None:
+    facts: Any = {"author_role": "judge", "trust": trust}
+    assert only([run(1), said(1, 1, "score", value=0.0, **facts)]) == only([run(1)])
 
 
 def test_a_reject_overrules_everything_and_the_last_decision_counts() -> None:

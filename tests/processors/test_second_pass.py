@@ -66,6 +66,14 @@ def test_a_row_whose_text_is_not_clean_holds_no_text_and_goes_to_review(kind: st
         assert secret not in repr(row)
 
 
+@pytest.mark.parametrize("before", [None, True, False, [None], {}, [[], "x"]], ids=str)
+def test_a_number_that_a_text_before_it_calls_a_card_is_replaced(before: Any) -> None:
+    data = run({"m": "my card is", "n": [before, int(CARD)]})
+    row = Curator("c", POLICY).row(record(event("execution.completed", data)))
+    assert (row.disposition, CARD in str(row.content)) == ("accepted", False)
+    assert "<CARD_1>" in str(row.content)
+
+
 def test_a_broken_first_pass_is_seen_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("processors.curation.redact.Trace.text", lambda _self, text, _name="": text)
     data = execution(messages=[{"role": "user", "content": f"write to {MAIL} or {SSN}"}])

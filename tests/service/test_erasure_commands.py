@@ -93,10 +93,22 @@ def test_nothing_is_erased_unless_somebody_says_yes(installed: Installed) -> Non
     [
         (("erase", "--subject", "ann"), Code.BAD_OPTION),
         (("erase", "--subject", "value:hello", "--yes"), Code.BAD_OPTION),
+        (("erase", "--subject", "user:\udcff", "--yes"), Code.BAD_OPTION),
+        (("erase", "--subject", "user:a", "--reason", "\udcff", "--yes"), Code.BAD_OPTION),
+        (("erase", "--subject", "user:a\n", "--yes"), Code.BAD_OPTION),
+        (("quarantine", "--source", "", "--yes"), Code.BAD_OPTION),
+        (("quarantine", "--source", "urn:\0", "--yes"), Code.BAD_OPTION),
         (("erasures", "abc"), Code.NO_SUCH_ERASURE),
     ],
+    ids=ascii,
 )
 def test_mistakes_are_one_line(
     installed: Installed, arguments: tuple[str, ...], code: Code
 ) -> None:
     assert datasets(installed, *arguments, code=2).startswith(f"lorikeet: {code.number}")
+    assert said(installed, "erasures") == []
+
+
+def test_a_name_of_which_there_is_nothing_is_told_apart(installed: Installed) -> None:
+    assert "no row" not in datasets(installed, "erase", "--subject", "user:user1", "--yes")
+    assert "no row" in datasets(installed, "erase", "--subject", "user:user1 ", "--yes")

@@ -9,6 +9,7 @@ from typing import Any
 from processors.curation.seal.conversation import Turn, conversation
 from schemas.chat import first_answer
 from schemas.datasets import Example, GoldenCase, Split
+from schemas.rows import Row
 
 CORRECTION, RUN = "correction", "run"
 Facts = Mapping[str, Any]
@@ -60,15 +61,19 @@ def example(facts: Facts, content: str, edit: str | None) -> Example:
     )
 
 
-def golden_case(facts: Facts, content: str, edit: str | None) -> GoldenCase:
-    """A row's prompt as a case, its one answer as what is right."""
-    turns = turns_of(content, edit)
+def golden_case(facts: Facts, content: str, edit: Row | None) -> GoldenCase:
+    """A row's prompt as a case, its one answer as what is right; `edit` is the feedback that mends it."""
+    turns = turns_of(content, edit.content if edit else None)
     return GoldenCase(
         case_id=facts["row_id"],
         task=facts["task"] or facts["row_id"],
         prompt_digest=facts["prompt_digest"] or "",
         session=facts["session"],
         user=facts["user"],
+        source=facts["source"],
+        label_row=edit.row_id if edit else None,
+        label_source=edit.source if edit else None,
+        label_user=edit.user if edit else None,
         messages=turns[:-1],
         tools=tools_of(content),
         expected=turns[-1],

@@ -7,16 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from processors.curation.policy import TRUSTED
 from processors.curation.seal.caps import drawn
 from processors.curation.seal.components import codes, groups
 from processors.curation.seal.decide import Window, judge
 from processors.curation.seal.fates import Mask
-from processors.curation.seal.selection import equal, null, numbers
+from processors.curation.seal.selection import equal, mended, null, numbers
 from schemas.datasets import Recipe
 
 Array: TypeAlias = np.ndarray[Any, Any]
-_TRUSTED_ROLES = ("expert", "reviewer")
-_TRUSTED = ("verified", "internal")
 _SHARE = 0.2
 
 
@@ -41,12 +40,9 @@ def choose_golden(window: Window, recipe: Recipe) -> Array:
 
 def trusted(facts: pa.Table) -> Mask:
     """Rows whose answer may judge others."""
-    found = np.zeros(facts.num_rows, np.bool_)
-    edited = ~null(facts["label"])
-    for role in _TRUSTED_ROLES:
-        found |= edited & equal(facts["label_role"], role)
-    for trust in _TRUSTED:
-        found |= ~edited & equal(facts["trust"], trust)
+    found, own = mended(facts), null(facts["label"])
+    for trust in TRUSTED:
+        found |= own & equal(facts["trust"], trust)
     return found
 
 

@@ -23,10 +23,12 @@ _HANDED_ON = (
 )
 FATES = (
     *("row_id", "selection", "reason", "split", "score", "quality", "confidence", "diversity"),
-    *("informativeness", "domain", "level", "source", "origin", "trust", "kind", "adapter_digest"),
-    *("pii", "event_time"),
+    *("informativeness", "level"),
 )
-"""The columns that are kept beside a dataset, of all candidates."""
+"""The columns that are kept beside a dataset, of all candidates: what was decided, and nothing of what a row says.
+
+An erasure withdraws the datasets that hold examples of its subject; those for which it was a candidate alone stay.
+"""
 
 
 def outcome(decision: Decision) -> pa.Table:

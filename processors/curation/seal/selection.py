@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from processors.curation.seal.fates import Fates, Mask
+from processors.curation.seal.feedback import DECIDING
 from schemas.datasets import Recipe
 from schemas.events import EXECUTION
 from schemas.rows import Disposition
 
 
 def select(facts: pa.Table, recipe: Recipe, fates: Fates) -> None:
-    """Leave out what must not be learned. A person's edit or word goes before any threshold."""
+    """Leave out what must not be learned. An expert's or a reviewer's edit or word goes before any threshold."""
     fates.drop(equal(facts["state"], "no_text"), "no_text")
     fates.drop(equal(facts["arm"], "shadow"), "shadow")
     fates.drop(carried_out(facts, fates.kept), "carried_out")
     fates.drop(equal(facts["decision"], "reject"), "rejected_by_person")
-    edited = ~null(facts["label"])
-    fates.drop(~edited & (numbers(facts["reward"]) < 0), "negative_feedback")
+    fates.drop(~mended(facts) & (numbers(facts["reward"]) < 0), "negative_feedback")
     judged = undecided(facts)
     for disposition in (Disposition.REJECTED, Disposition.REVIEW):
         fates.drop(judged & equal(facts["disposition"], disposition), f"ingest_{disposition}")
@@ -58,8 +58,16 @@ def carried_out(facts: pa.Table, kept: Mask) -> Mask:
 
 
 def undecided(facts: pa.Table) -> Mask:
-    """Rows of which no person has said that they are right, by an edit or a decision."""
-    return null(facts["label"]) & ~equal(facts["decision"], "accept")
+    """Rows of which no expert or reviewer has said that they are right, by an edit or a decision."""
+    return ~mended(facts) & ~equal(facts["decision"], "accept")
+
+
+def mended(facts: pa.Table) -> Mask:
+    """Rows whose answer is an expert's or a reviewer's."""
+    found = np.zeros(facts.num_rows, np.bool_)
+    for role in DECIDING:
+        found |= equal(facts["label_role"], role)
+    return found
 
 
 def unverified(facts: pa.Table, recipe: Recipe) -> Mask:
