@@ -191,7 +191,7 @@ def _preference(facts: pa.Table, kept: Mask, weights: Array) -> Array:
     """
     quality = np.nan_to_num(selection.numbers(facts["quality"]), nan=-1.0)
     planned = ~selection.equal(facts["type"], EXECUTION)
-    keys = (-quality, -weights, planned, selection.null(facts["label"]), ~kept)
+    keys = (-quality, -weights, planned, ~selection.mended(facts), ~kept)
     ranks = np.empty(len(kept), np.int64)
     ranks[np.lexsort(keys)] = np.arange(len(kept))
     return ranks
