@@ -13,7 +13,7 @@ from schemas.datasets import Manifest, ShardKind
 from schemas.digests import digest_of
 from stores.datasets.store import DatasetStore
 
-ABSENT, ACCEPTED = "not in the window", "accepted"
+ABSENT, ACCEPTED = "not read", "accepted"
 _LEARNED = ("messages", "tools", "label_row")
 
 

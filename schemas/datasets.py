@@ -41,7 +41,9 @@ class Recipe(BaseModel):
     since: AwareDatetime | None = None
     """Where the window begins instead, if a person said so."""
     min_quality: Annotated[float, Field(ge=0, le=100)] = 70.0
+    """Quality, 0–100, below which a candidate is left out, unless a person has accepted or mended it."""
     min_confidence: Share = 0.6
+    """Confidence, 0–1 as events state it, below which a candidate goes to review."""
     require_tools: bool = True
     """Only examples whose tool definitions are known (tool-call training needs them)."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -65,9 +67,11 @@ class Recipe(BaseModel):
     max_pairs: Annotated[int, Field(ge=0)] = 4
     """Most preference pairs of one prompt."""
     min_examples: Annotated[int, Field(ge=1)] = 100
+    """With fewer examples, nothing is sealed."""
     max_examples: Annotated[int, Field(ge=1)] = 100_000
+    """Most examples of a dataset."""
     golden_size: Annotated[int, Field(ge=0)] = 100
-    """How many corrections to freeze as the first golden set of a model that has none."""
+    """How many corrections and trusted runs to freeze as the first golden set of a model that has none."""
     validation_share: Share = 0.1
     test_share: Share = 0.1
     seed: int = 0

@@ -53,7 +53,7 @@ class Installed:
 
 def install(folder: Path) -> Installed:
     """Write a ledger and seal it twice."""
-    config = processes.write_config(folder, None)
+    config = processes.write_config(folder, None, models=[{"name": "m"}])
     settings = load(config)
     store = DatasetStore(ObjectFolder(settings.places.objects))
     database = Database(sqlite_url(settings.places.database))

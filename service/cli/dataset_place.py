@@ -23,7 +23,7 @@ def whole_digest(wiring: Wiring, beginning: str) -> str:
     found = whole(beginning, every)
     if found is None:
         matching = sum(digest.startswith(beginning) for digest in every)
-        detail = f"{beginning} is the start of {matching}" if matching else beginning
+        detail = f"{beginning!r} is the start of {matching}" if matching else beginning
         raise Unrecoverable(Code.NO_SUCH_DATASET, detail)
     if (erasure := every[found]["erased_by"]) is not None:
         detail = f"{found} was withdrawn by erasure {erasure}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,10 @@ from service.cli.options import (
     wiring_of,
 )
 
+if TYPE_CHECKING:
+    from schemas.datasets import Manifest
+    from service.wiring import Wiring
+
 _DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
 _SPLITS = ("train", "validation", "test")
 
@@ -38,11 +42,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 @_DATASETS.command(name="list")
-def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+def list_datasets(
+    model: Annotated[str | None, typer.Argument(help="The model's name (default: all).")] = None,
+    tenant: Tenant = "default",
+    config: Config = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
     """Sealed datasets, oldest first."""
     from stores.control import registry  # noqa: PLC0415
 
-    found = wiring_of(config, data).database.read(registry.dataset_list)
+    wiring = wiring_of(config, data)
+    if model is None:
+        found = wiring.database.read(registry.dataset_list)
+    else:
+        wiring.settings.model(tenant, model)
+        found = wiring.database.read(lambda c: registry.dataset_list(c, tenant, model))
     if as_json:
         print_json(found)
         return
@@ -58,7 +73,13 @@ def list_datasets(config: Config = None, data: Data = None, as_json: AsJson = Fa
         for d in found
     ]
     columns = ["model", "version", "digest", *_SPLITS, "sealed", "erased"]
-    print_table("Datasets", columns, rows, whole=["digest", "sealed", "erased"])
+    print_table(
+        "Datasets",
+        columns,
+        rows,
+        whole=["digest", "sealed", "erased"],
+        spare=["validation", "test", "sealed"],
+    )
 
 
 def _then(known: Mapping[str, Any]) -> str:
@@ -72,10 +93,16 @@ def _then(known: Mapping[str, Any]) -> str:
 def show_dataset(
     digest: Digest, config: Config = None, data: Data = None, as_json: AsJson = False
 ) -> None:
-    """A dataset's manifest: recipe, offsets, counts, and what was left out and why."""
+    """What a dataset holds, what was left out and why, and what was trained on it.
+
+    With --json its manifest: the recipe and all figures too.
+    """
     wiring = wiring_of(config, data)
     manifest = wiring.datasets.manifest(whole_digest(wiring, digest))
-    _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+        return
+    _print_summary(wiring, manifest)
 
 
 @_DATASETS.command(name="card")
@@ -111,22 +138,33 @@ def seal_dataset(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seal what the ledger holds now under the model's recipe, without training on it."""
+    """Seal what the ledger holds now under the model's recipe, without training on it.
+
+    What is sealed already is not sealed twice. With --json the manifest is printed.
+    """
     from service.wiring import clock  # noqa: PLC0415
-    from stores.control import counters  # noqa: PLC0415
+    from stores.control import counters, registry  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
     settings = wiring.settings.model(tenant, model)
     wiring.count_ledger()
     offsets = wiring.database.read(counters.offsets)
+    known = {d["digest"] for d in wiring.database.read(registry.dataset_list)}
     manifest = wiring.seal_dataset(tenant, model, settings.recipe, offsets, clock())
-    _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
-
-
-def _print_manifest(manifest: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(manifest)
+        print_json(manifest.model_dump(mode="json"))
         return
-    import yaml  # noqa: PLC0415
+    typer.echo("Sealed already:" if manifest.digest in known else "Newly sealed:")
+    _print_summary(wiring, manifest)
 
-    typer.echo(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).rstrip())
+
+def _print_summary(wiring: Wiring, manifest: Manifest) -> None:
+    from service.cli.dataset_summary import summary  # noqa: PLC0415
+    from stores.control import registry  # noqa: PLC0415
+
+    listed = wiring.database.read(registry.dataset_list)
+    sealed = next((d["created_at"] for d in listed if d["digest"] == manifest.digest), None)
+    versions = wiring.database.read(registry.every)
+    trained = [v for v in versions if v.dataset_digest == manifest.digest]
+    for line in summary(manifest, sealed, trained):
+        typer.echo(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -22,8 +23,10 @@ from service.cli.options import (
     progress,
     wiring_of,
 )
+from service.cli.partitions import partition_of
 
 _MOST = 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LISTS = ("added", "removed", "changed", "moved", "reweighed")
 _MOVED = 0.01
 """A share has to move so far to be printed."""
@@ -65,12 +68,15 @@ def diff(
 
 def _differences(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
     for part in ("recipe", "counts", "pairs", "offsets", "other"):
-        for name, values in found[part].items():
+        for key, values in found[part].items():
+            name = partition_of(key) if part == "offsets" else key
             yield (part if part != "other" else "", name), values
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | str) else "" if value is None else json.dumps(value)
+    if isinstance(value, str):
+        return value[:SHORT] if _DIGEST.fullmatch(value) else value
+    return value if isinstance(value, int) else "" if value is None else json.dumps(value)
 
 
 def _shares(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -112,11 +112,18 @@ def show_golden(
         print_json({**one, "cases": shown})
         return
     rows = [
-        (case.case_id, case.grader, _asked(case), _expected(case), trained.get(case.case_id, ""))
+        (
+            _short(case.case_id),
+            case.grader,
+            _asked(case),
+            _expected(case),
+            trained.get(case.case_id, ""),
+        )
         for case in cases
     ]
     columns = ["case", "grader", "asks", "expects", "trained on"]
-    print_table(f"{one['tenant']}/{one['model']} {wanted[:SHORT]}", columns, rows, whole=["case"])
+    title = f"{one['tenant']}/{one['model']} {wanted[:SHORT]}"
+    print_table(title, columns, rows, whole=["case"], spare=["grader"])
     if trained:
         typer.echo(
             f"{counted(len(trained), 'case')} of {len(cases)} measure nothing: trained on already"
@@ -188,6 +195,12 @@ def _refuse(offered: Offered, where: str, *, force: bool) -> None:
         typer.echo(
             f"{counted(len(trained), 'case')} of {len(offered.cases)} measure nothing", err=True
         )
+
+
+def _short(case_id: str) -> str:
+    """A row without its cluster, a case with the start of its digest; --json has the whole ids."""
+    kind, _, rest = case_id.partition(":")
+    return f"{kind}:{rest[:SHORT]}" if kind == "case" else rest
 
 
 def _asked(case: GoldenCase) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +26,10 @@ from service.cli.options import (
     utc,
     wiring_of,
 )
-from service.cli.partitions import partition_of
+from service.cli.partitions import input_topic, partition_of
+
+if TYPE_CHECKING:
+    from service.wiring import Wiring
 
 _DAYS = 7
 _POLL_SECONDS = 0.5
@@ -104,7 +107,7 @@ def tail(
         wiring.ledger_place,
         wiring.ledger,
         content=content,
-        topic=topic,
+        topic=_whole(wiring, topic),
         disposition=chosen,
     )
     rows, version = operation.newest(count)
@@ -172,16 +175,16 @@ def export(
     from operations.export_ledger import ExportLedger, Selection  # noqa: PLC0415
     from stores.ledger.scan import where  # noqa: PLC0415
 
+    wiring = wiring_of(config, data)
     said: dict[str, Any] = {
         "since": _moment(since),
         "until": _moment(until),
         "disposition": [str(one) for one in disposition or ()] or None,
         "tenant": tenant,
-        "topic": topic,
+        "topic": _whole(wiring, topic),
     }
     said = {name: value for name, value in said.items() if value is not None}
     names = columns.split(",") if columns else None
-    wiring = wiring_of(config, data)
     with progress() as say:
         selection = Selection(where(**said), names, said)
         done = ExportLedger(wiring.ledger_place)(folder, _format(format), selection, say)
@@ -190,6 +193,10 @@ def export(
         return
     whole = sum(file["bytes"] for file in done["files"])
     typer.echo(f"{counted(done['rows'], 'row')}, {size(whole)} in {folder}")
+
+
+def _whole(wiring: Wiring, topic: str | None) -> str | None:
+    return None if topic is None else input_topic(wiring.settings.kafka.prefix, topic)
 
 
 def _format(name: str) -> Any:

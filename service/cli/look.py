@@ -64,7 +64,9 @@ def status(config: Config = None, data: Data = None, as_json: AsJson = False) ->
         for model in found["models"]
     ]
     columns = ["model", "serves", "failures", "new examples", "last job", "roll-out", "converged"]
-    print_table("Models", columns, rows, whole=["model", "serves"])
+    print_table(
+        "Models", columns, rows, whole=["model", "serves"], spare=["new examples", "last job"]
+    )
     for model in found["models"]:
         for gateway in model["gateways"]:
             if gateway["detail"]:

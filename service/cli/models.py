@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.options import (
+    SHORT,
     AsJson,
     Config,
     Data,
@@ -20,7 +21,16 @@ from service.cli.options import (
 )
 
 _MODELS = typer.Typer(help="Models and their versions.", no_args_is_help=True)
-_COLUMNS = ("tenant", "model", "version", "adapter", "stage", "validation", "serves", "registered")
+_COLUMNS = (
+    "model",
+    "version",
+    "adapter",
+    "stage",
+    "validation",
+    "serves",
+    "dataset",
+    "registered",
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,13 +47,24 @@ def list_models(config: Config = None, data: Data = None, as_json: AsJson = Fals
         return
     rows = [
         (
-            *list(version.values())[:-2],
-            "yes" if version["serves"] else "",
-            utc(version["registered"]),
+            f"{v['tenant']}/{v['model']}",
+            v["version"],
+            v["adapter"],
+            v["stage"],
+            v["validation"],
+            "yes" if v["serves"] else "",
+            v["dataset"][:SHORT],
+            utc(v["registered"]),
         )
-        for version in found
+        for v in found
     ]
-    print_table("Versions", _COLUMNS, rows, whole=["version", "adapter"])
+    print_table(
+        "Versions",
+        _COLUMNS,
+        rows,
+        whole=["version", "adapter", "dataset", "registered"],
+        spare=["adapter", "registered", "validation"],
+    )
 
 
 def _versions(connection: Any) -> list[dict[str, Any]]:
@@ -52,10 +73,20 @@ def _versions(connection: Any) -> list[dict[str, Any]]:
     found = []
     for v in registry.every(connection):
         serving = registry.champion(connection, v.tenant, v.model)
-        recommended = (v.validation or {}).get("recommendation")
-        serves = serving is not None and serving.version == v.version
-        facts = (v.tenant, v.model, v.version, v.adapter, str(v.stage), recommended, serves)
-        found.append(dict(zip(_COLUMNS, (*facts, v.created_at), strict=True)))
+        found.append(
+            {
+                "tenant": v.tenant,
+                "model": v.model,
+                "version": v.version,
+                "adapter": v.adapter,
+                "stage": str(v.stage),
+                "validation": (v.validation or {}).get("recommendation"),
+                "serves": serving is not None and serving.version == v.version,
+                "dataset": v.dataset_digest,
+                "dataset_version": v.dataset_version,
+                "registered": v.created_at,
+            }
+        )
     return found
 
 

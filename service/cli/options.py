@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from schemas.errors import Code, Unrecoverable
+from service.cli.columns import Column, fitting, line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="The model's tenant.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
-_PIPED_WIDTH, _WIDEST = 160, 10_000
+_PIPED_WIDTH = 160
 _NUMBER = re.compile(r"–|[\d,.]+( (B|[KMGT]iB|%))?")
 SHORT = 12
 """Characters of an id in tables; commands take any beginning that only one id has."""
@@ -139,17 +140,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    whole: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
     """Print rows under headings; says so where there are none.
 
-    Numbers stand to the right. They, and the columns `whole`, are never broken: where these are wider
-    than the terminal, lines are.
+    Numbers stand to the right. They, and the columns `whole`, are on one line, and no word is broken: where
+    these are wider than the terminal, lines are. Before that the columns `spare` are left out, the first of
+    them first; a column that says nothing in any row always is.
     """
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.measure import Measurement  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console, ConsoleDimensions  # noqa: PLC0415
 
     console = Console()
     if not console.is_terminal:
@@ -157,6 +161,40 @@ def print_table(
     if not rows:
         console.print(f"{title}: none")
         return
+    cells = [[_cell(cell) for cell in column] for column in zip(*rows, strict=True)]
+    known = [_Column(n, c, whole=n in whole) for n, c in zip(columns, cells, strict=True) if any(c)]
+    rank = {name: len(spare) - place for place, name in enumerate(spare)}
+    widths = fitting([one.width(rank.get(one.name, 0)) for one in known], console.width)
+    table = _table(title, [(known[place], width) for place, width in widths.items()])
+    # both are set: a terminal that is dumb has 80 columns for rich, whatever its width alone is set to
+    console.size = ConsoleDimensions(max(console.width, line([*widths.values()])), console.height)
+    console.print(table)
+    console.print()
+
+
+class _Column:
+    """A column of a table: its name, its cells, and how it is to be shown."""
+
+    def __init__(self, name: str, cells: Sequence[str], *, whole: bool) -> None:
+        self.name = name
+        self.cells = cells
+        self.numbers = all(_NUMBER.fullmatch(cell) for cell in cells)
+        self.heading = name.replace(" ", "\n") if self.numbers and "\n" not in name else name
+        self.whole = whole or self.numbers
+
+    def width(self, spare: int) -> Column:
+        from rich.cells import cell_len  # noqa: PLC0415
+
+        lines = [line for text in (self.heading, *self.cells) for line in text.split("\n")]
+        most = max(map(cell_len, lines))
+        words = [word for line in lines for word in line.split()]
+        return Column(most if self.whole else max(map(cell_len, words), default=0), most, spare)
+
+
+def _table(title: str, columns: Sequence[tuple[_Column, int]]) -> Table:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(
         title=title,
         title_justify="left",
@@ -165,30 +203,14 @@ def print_table(
         show_edge=False,
         padding=(0, 1, 0, 0),
     )
-    cells = [[_cell(cell) for cell in row] for row in rows]
-    for number, column in enumerate(columns):
-        _add_column(table, column, [row[number] for row in cells], whole=column in whole)
-    for row in cells:
+    for one, width in columns:
+        justify: Literal["left", "right"] = "right" if one.numbers else "left"
+        table.add_column(
+            one.heading, overflow="fold", no_wrap=one.whole, width=width, justify=justify
+        )
+    for row in zip(*(one.cells for one, _ in columns), strict=True):
         table.add_row(*row)
-    unbound = console.options.update(width=_WIDEST)
-    console.width = max(console.width, Measurement.get(console, unbound, table).minimum)
-    console.print(table)
-    console.print()
-
-
-def _add_column(table: Table, name: str, cells: Sequence[str], *, whole: bool) -> None:
-    from rich.cells import cell_len  # noqa: PLC0415
-
-    numbers = all(_NUMBER.fullmatch(cell) for cell in cells)
-    heading = name.replace(" ", "\n") if numbers and "\n" not in name else name
-    kept = numbers or whole
-    table.add_column(
-        heading,
-        overflow="fold",
-        no_wrap=kept,
-        min_width=max(map(cell_len, [*heading.split("\n"), *cells])) if kept else None,
-        justify="right" if numbers else "left",
-    )
+    return table
 
 
 def _cell(value: Any) -> str:

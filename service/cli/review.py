@@ -51,7 +51,7 @@ def review(
     reviewer: Annotated[
         str | None, typer.Option(help="Who decides (default: your user name).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="How many runs at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="How many runs at most.")] = None,
     decide: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +69,8 @@ def review(
 
     With --json the queue is printed, as the ledger has it, and nobody is asked.
     """
+    if limit is not None and limit < 1:
+        raise Unrecoverable(Code.BAD_OPTION, f"--limit {limit}: at least one run has to be shown")
     wiring = wiring_of(config, data, bootstrap)
     wiring.settings.model(tenant, model)
     name = actor().removeprefix("user:") if reviewer is None else reviewer

@@ -58,7 +58,9 @@ def list_rollouts(config: Config = None, data: Data = None, as_json: AsJson = Fa
         for r in found
     ]
     columns = ["id", "model", "versions", "state", "share", "candidate", "baseline"]
-    print_table("Roll-outs", columns, rows)
+    print_table(
+        "Roll-outs", columns, rows, whole=["id", "versions", "state"], spare=["share", "baseline"]
+    )
 
 
 def _success(arm: dict[str, Any] | None) -> str:

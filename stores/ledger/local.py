@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
 from stores.ledger import durable
@@ -30,6 +31,7 @@ class LocalPlace:
         self.root = root
         self.uri = str(root)
         self.options: Mapping[str, str] = {}
+        self.files = pa_fs.SubTreeFileSystem(str(root.absolute()), pa_fs.LocalFileSystem())
 
     def make(self) -> None:
         """See `Place`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 
 from stores.ledger.durable import LOG
 
@@ -41,6 +42,10 @@ class Place(Protocol):
     @property
     def options(self) -> Mapping[str, str]:
         """How delta-rs reaches it."""
+
+    @property
+    def files(self) -> pa_fs.FileSystem | None:
+        """How Arrow reaches the root by itself; None: through delta-rs alone."""
 
     def make(self) -> None:
         """Make the root, durably."""

@@ -24,7 +24,7 @@ from stores.ledger.port import Addition, Snapshot
 from stores.ledger.recall import Recall
 from stores.ledger.retirement import retired_of
 from stores.ledger.schema import TABLE_SCHEMA, to_row
-from stores.ledger.table import open_table, place_of
+from stores.ledger.table import dataset_of, open_table, place_of
 
 
 class DeltaLedgerReader:
@@ -69,7 +69,7 @@ class DeltaLedgerReader:
         """All rows, with the columns asked for."""
         table = open_table(self._place)
         with scanning(table, self._place):
-            return table.to_pyarrow_dataset().to_table(columns=list(columns))
+            return dataset_of(table, self._place).to_table(columns=list(columns))
 
     def additions(self, since: int, columns: Sequence[str]) -> Iterator[Addition]:
         """Commits after version `since`, in order; what changes no row counted is skipped.
@@ -125,7 +125,7 @@ class DeltaLedgerReader:
     ) -> Iterator[pa.RecordBatch]:
         """Raises Unrecoverable(LEDGER_UNREADABLE) where a file is damaged."""
         with scanning(table, self._place):
-            yield from table.to_pyarrow_dataset().to_batches(columns=names, filter=wanted)
+            yield from dataset_of(table, self._place).to_batches(columns=names, filter=wanted)
 
 
 def _offsets(transactions: Mapping[str, int]) -> dict[str, int]:

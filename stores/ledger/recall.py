@@ -25,7 +25,7 @@ from stores.ledger.damage import scanning
 from stores.ledger.files import data_files
 from stores.ledger.place import Place
 from stores.ledger.schema import FILE_SCHEMA
-from stores.ledger.table import open_table
+from stores.ledger.table import dataset_of, open_table
 
 _BATCH = 65_536
 _READERS, _ASKED = 8, 64
@@ -61,7 +61,7 @@ class Recall:
     ) -> None:
         self._place = place
         self._table = open_table(place)
-        self._data = self._table.to_pyarrow_dataset()
+        self._data = dataset_of(self._table, place)
         self._cluster = cluster
         self._incarnations = incarnations
         self._small = _smallest(self._table)

@@ -33,6 +33,7 @@ class S3Place:
         """`uri` is `s3://bucket/prefix`; an empty endpoint or region is what AWS's variables say."""
         self.uri = uri.rstrip("/")
         wanted = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region}
+        self.files = None
         self.options: Mapping[str, str] = {
             **{name: value for name, value in wanted.items() if value},
             **({"AWS_ALLOW_HTTP": "true"} if allow_http else {}),

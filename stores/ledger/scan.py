@@ -21,7 +21,7 @@ from stores.ledger.damage import scanning
 from stores.ledger.files import DataFile, data_files
 from stores.ledger.place import Place
 from stores.ledger.retirement import retired_of
-from stores.ledger.table import open_table, place_of
+from stores.ledger.table import dataset_of, open_table, place_of
 
 Offsets = np.ndarray[Any, np.dtype[np.int64]]
 DISPOSITIONS = tuple(str(one) for one in Disposition)
@@ -40,7 +40,7 @@ class Scan:
         """The newest version. Raises Unrecoverable(NO_SUCH_FILE) where no ledger is: none is made."""
         self._place = place_of(place)
         self._table = open_table(self._place, make=False)
-        self._data = self._table.to_pyarrow_dataset()
+        self._data = dataset_of(self._table, self._place)
         self.version = self._table.version()
 
     def batches(

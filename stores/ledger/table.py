@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Field, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -40,6 +41,16 @@ def open_table(where: Path | Place, *, make: bool = True) -> DeltaTable:
         if _is_current(table, place) or _evolve(table, place):
             return table
     raise NotReady(Code.LEDGER_FENCED, f"{place.uri} changes all the time")
+
+
+def dataset_of(table: DeltaTable, place: Place) -> ds.Dataset:
+    """The table's rows for Arrow to scan.
+
+    Arrow reads a folder's files by itself. Through delta-rs its threads call Python for every read, and a
+    process that ends while one still does, such as after a scan that was not read to its end, is aborted or
+    hangs.
+    """
+    return table.to_pyarrow_dataset(filesystem=place.files)
 
 
 def check_version(table: DeltaTable, place: Place) -> None:

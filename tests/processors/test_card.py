@@ -103,6 +103,18 @@ def test_every_plot_says_what_it_shows_and_its_figures_stand_in_a_table() -> Non
         assert digest in text
 
 
+def test_what_candidates_are_and_whose_quality_a_correction_has() -> None:
+    assert "3,914 outside of it are not" in card_markdown(
+        manifest(dropped={"outside_window": 3914})
+    )
+    known = manifest().statistics
+    for kinds, told in (({"run": 204}, False), ({"correction": 1, "run": 203}, True)):
+        values = {**known["values"], "kind": kinds}
+        one = manifest(statistics={**known, "values": values})
+        assert ("run that was mended" in card_markdown(one)) is told
+        assert ("run that was mended" in card_page(one)) is told
+
+
 def test_what_events_say_cannot_become_markup() -> None:
     text, markdown = card_page(manifest()), card_markdown(manifest())
     assert "<script" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 
 from schemas.datasets import ShardKind
 from schemas.errors import Code
+from schemas.rollouts import Stage
 from service.settings import load
 from stores.control import registry
 from stores.control.database import Database, sqlite_url
 from stores.datasets.store import shard_key
+from tests.installation import MODEL, register
 from tests.operations.test_verify_dataset import changed
+from tests.reviewing import command as models
 from tests.sealed import Installed, command, install, said_by
 from tests.support import NOW
 
@@ -40,10 +44,47 @@ def test_list_show_and_card(installed: Installed, tmp_path: Path) -> None:
     assert Code.UNWRITABLE.number in command(installed, "card", digest, "--html", nowhere, code=2)
 
 
+def test_a_summary_is_short_and_names_what_was_trained_on_it(installed: Installed) -> None:
+    manifest = installed.second
+    database = Database(sqlite_url(load(installed.config).places.database))
+    facts_of = {"dataset_digest": manifest.digest, "dataset_version": manifest.version}
+    database.write(lambda c: register(c, "1.7.0", Stage.STAGING, model=MODEL, **facts_of))
+    shown = command(installed, "show", manifest.digest[:8])
+    facts = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert len(facts) == len(shown.splitlines()) < 15
+    assert facts["dataset"] == "2.0.0 of default/m"
+    assert facts["digest"] == manifest.digest
+    assert facts["parent"] == installed.first.digest
+    assert facts["golden"] == manifest.golden
+    assert facts["pairs"].startswith(f"{sum(manifest.pairs.values()):,}: ")
+    assert f"of {manifest.statistics['candidates']:,} candidates" in facts["examples"]
+    assert f"{manifest.dropped['low_quality']:,} low_quality" in shown
+    assert "execution.completed [0] 300" in facts["offsets"]
+    assert facts["trained"] == "default/m 1.7.0 (STAGING)"
+    assert "no adapter" in command(installed, "show", installed.first.digest[:8])
+    config = ("--config", str(installed.config))
+    (version,) = json.loads(models("models", "list", "--json", *config)[0])
+    assert (version["dataset"], version["dataset_version"]) == (manifest.digest, "2.0.0")
+    assert manifest.digest[:12] in models("models", "list", *config)[0]
+
+
+def test_the_datasets_of_one_model(installed: Installed) -> None:
+    assert len(said_by(installed, "list", "m")) == 2
+    assert Code.NO_SUCH_MODEL.number in command(installed, "list", "nix", code=2)
+    assert Code.NO_SUCH_MODEL.number in command(installed, "list", "m", "--tenant", "b", code=2)
+
+
+def test_review_of_no_runs_is_one_line(installed: Installed) -> None:
+    for limit in ("0", "-1"):
+        line = command(installed, "review", "m", "--limit", limit, code=2)
+        assert Code.BAD_OPTION.number in line
+        assert f"--limit {limit}" in line
+
+
 def test_no_digest_and_the_start_of_several_are_one_line(installed: Installed) -> None:
     for name in ("show", "card", "verify"):
         assert Code.NO_SUCH_DATASET.number in command(installed, name, "nix", code=2)
-    assert "is the start of 2" in command(installed, "show", "", code=2)
+    assert "'' is the start of 2" in command(installed, "show", "", code=2)
     assert Code.NO_SUCH_DATASET.number in command(installed, "diff", "nix", "nix", code=2)
 
 

@@ -49,6 +49,8 @@ def test_from_a_file_to_a_dataset_that_keeps_out_of_it(
     assert [(one["cases"], one["newest"]) for one in sets] == [(2, False), (3, True)]
     assert said(config, "list", "other") == []
     assert sets[1]["digest"][:12] in command(*GOLDEN, "list", *config)[0]
+    assert command("datasets", "seal", "m", *config)[0].startswith("Newly sealed:\n")
+    assert command("datasets", "seal", "m", *config)[0].startswith("Sealed already:\n")
     sealed = json.loads(command("datasets", "seal", "m", "--json", *config)[0])
     assert (sealed["golden"], sealed["dropped"]) == (sets[1]["digest"], {"golden": 1})
     shown = said(config, "show", sets[1]["digest"][:10])

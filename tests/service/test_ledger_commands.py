@@ -115,7 +115,8 @@ def test_stats_tail_and_export(installed: Path, tmp_path: Path, prefix: str) -> 
     tailed = ledger(installed, "tail", "-n", "5", "--topic", topic)
     assert len(tailed.splitlines()) == 5
     assert "not_json" in ledger(installed, "tail", "--disposition", "dead_letter")
-    assert ledger(installed, "tail", "--topic", "nix") == "no rows\n"
+    assert ledger(installed, "tail", "--topic", "planning.completed") == "no rows\n"
+    assert Code.NO_TOPIC.number in ledger(installed, "tail", "--topic", "nix", code=2)
     rows = [json.loads(line) for line in ledger(installed, "tail", "--json").splitlines()]
     assert len(rows) == 6
     assert all("content" not in row for row in rows)

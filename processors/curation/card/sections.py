@@ -61,7 +61,8 @@ def _size(manifest: Manifest, figures: Figures) -> Iterator[Block]:
         kept = percent(figures["clean_rate"] or 0)
         yield (
             f"{total:,} examples of {figures['candidates']:,} candidates ({kept} kept), of events from"
-            f" {first or '–'} to {last or '–'}."
+            f" {first or '–'} to {last or '–'}. A candidate is a run or plan inside the window;"
+            f" {manifest.dropped.get('outside_window', 0):,} outside of it are not counted here."
         )
     deviation = figures.get("deviation", {})
     rows: list[list[Cell]] = []
@@ -94,6 +95,11 @@ def _scores(figures: Figures) -> Iterator[Block]:
         for n, f in numbers.items()
     ]
     yield from _table("Scores", ["", "known", "mean", *_QUANTILES.values()], rows)
+    if figures.get("values", {}).get("kind", {}).get("correction"):
+        yield (
+            "The quality of a correction is that of the run that was mended, not of the answer that is"
+            " learned: it may lie below the recipe's min_quality."
+        )
 
 
 def _cells(figures: Figures) -> Iterator[Block]:
