@@ -67,8 +67,9 @@ _SUBSCRIBER = re.compile("[0-9]{3,4}[ -][0-9]{4}")
 """Of numbers in two groups others are as often a house and its postcode."""
 _NO_NUMBER = re.compile(
     rf"^(?:{_DATE.pattern})$|(?:19|20)\d\d-[01]\d-[0-3]\d|^\d+\.\d+$|^\d{{3}}-\d\d-\d{{4}}$"
+    r"|^(?:1\d|20)\d\d-(?:1\d|20)\d\d$"
 )
-"""A date with what stands beside it, a fraction, or what is written as a social security number."""
+"""A date with what stands beside it, a fraction, what is written as a social security number, or years."""
 _EXTENSION = re.compile(r" ?(?:x|ext\.?) ?\d+$")
 _STREET = re.compile(r" \D+$")
 _REMEMBERED = 4096

@@ -240,6 +240,7 @@ NO_PHONES = {
     "an aim": "reach 1000000 users, call 1234567",
     "a field": '{"text": 2024001234, "contact": "2024001234"}',
     "a date": "18.06.2023 17:20",
+    "years": "Tolkien (1892\u20131973), Haney (1984-1991)",
 }
 PHONES = {
     "030 1234 5678": ("DE", "+493012345678"),
