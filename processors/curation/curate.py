@@ -12,6 +12,7 @@ from processors.curation import extract, score
 from processors.curation.attributes import AnyEvent, attributes
 from processors.curation.dispose import Decision, dispose_feedback, dispose_run, effective_trust
 from processors.curation.labels import AnyExecution, Labels
+from processors.curation.names import Names
 from processors.curation.policy import CurationPolicy
 from processors.curation.pseudonyms import Pseudonyms
 from processors.curation.redacted_content import INCOMPLETE, ContentRedactor, Encode, NotRedacted
@@ -39,7 +40,9 @@ class Curator:
         self._pseudonyms = Pseudonyms(policy.hmac_key)
         redactor = ContentRedactor(policy, self._pseudonyms)
         self._redacted = redactor.redacted
+        self.leaves = redactor.leaves
         self._labels = Labels(redactor.leaves)
+        self._name = Names(redactor.leaves, self._pseudonyms.hide).kept
 
     def row(self, record: Record, incarnation: int = 0) -> Row:
         """The row of a record, before duplicates are known. Never raises for what a record holds.
@@ -99,14 +102,14 @@ class Curator:
         if isinstance(data, TelemetryData):
             content = extract.telemetry_content(data)
             _, text, pii = self._redacted(content, compact_json, tenant)
-            agent = data.agent_id or data.component
+            agent = self._name(tenant, data.agent_id or data.component)
             return {**_decided(Decision()), "agent": agent, "content": text, "pii": pii}
         if isinstance(data, GatewayAdapterData):
             return {
                 **_decided(Decision()),
-                "agent": data.gateway_id,
-                "model": data.model,
-                "adapter_digest": data.adapter_digest,
+                "agent": self._name(tenant, data.gateway_id),
+                "model": self._name(tenant, data.model),
+                "adapter_digest": self._name(tenant, data.adapter_digest),
                 "status": data.state,
             }
         return {"disposition": Disposition.REJECTED, "reasons": ("unknown_type",)}
@@ -121,8 +124,8 @@ class Curator:
         facts |= {
             "run_id": data.execution_id,
             "plan_id": data.plan_id,
-            "task_type": data.task.type,
-            "domain": data.task.domain,
+            "task_type": self._name(tenant, data.task.type),
+            "domain": self._name(tenant, data.task.domain),
             "difficulty": data.task.difficulty,
             "status": data.outcome.status,
             "success": data.outcome.status == "success",
@@ -137,7 +140,7 @@ class Curator:
         return facts | {
             "run_id": data.plan_id,
             "plan_id": data.plan_id,
-            "domain": data.domain,
+            "domain": self._name(tenant, data.domain),
             "valid": data.valid,
             "task_type": "plan",
         }
@@ -156,15 +159,15 @@ class Curator:
         decision = dispose_run(data, trust=trust, quality=quality, policy=self._policy)
         redacted, text, pii = self._redacted(content, encode, tenant)
         prompt = _prompt_digest(redacted, encode)
-        model, metrics = data.model, data.metrics
+        model, metrics, name = data.model, data.metrics, self._name
         return {
             **_decided(decision),
-            "agent": data.agent_id,
-            "model": model.name,
-            "base_digest": model.base_digest,
-            "adapter_digest": model.adapter_digest,
+            "agent": name(tenant, data.agent_id),
+            "model": name(tenant, model.name),
+            "base_digest": name(tenant, model.base_digest),
+            "adapter_digest": name(tenant, model.adapter_digest),
             "arm": model.arm,
-            "rollout_id": model.rollout_id,
+            "rollout_id": name(tenant, model.rollout_id),
             "session": self._pseudonyms.hide(tenant, "session", data.session_id),
             "user": self._pseudonyms.hide(tenant, "user", data.user_id),
             "origin": data.origin,
@@ -176,7 +179,7 @@ class Curator:
             "cost_usd": metrics.cost_usd,
             "input_tokens": metrics.input_tokens,
             "output_tokens": metrics.output_tokens,
-            "tools_digest": extract.tools_digest(data),
+            "tools_digest": name(tenant, extract.tools_digest(data)),
             "prompt_digest": prompt,
             "content": text,
             "pii": pii,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
+from urllib.parse import unquote
 
 from processors.curation import phones
 from processors.curation.checksums import CARD_LENGTHS, IBAN_LENGTH, is_card, is_iban, is_ssn, luhn
-from processors.curation.key_shapes import NAMES
+from processors.curation.key_shapes import NAMED
 from processors.curation.patterns import NAMED_CARD_DIGITS, SSN_DIGITS
 
 Finder: TypeAlias = Callable[[str], str]
@@ -17,7 +19,15 @@ Finder: TypeAlias = Callable[[str], str]
 
 _GROUP = re.compile(r"[^ -]+")
 _SEPARATOR = re.compile(rb"[ -]")
-_NAME = re.compile(rf"(?i:{NAMES})[\"' \t:=>\\]{{1,6}}")
+_NAME = re.compile(NAMED)
+_ESCAPED = re.compile("%(?:0[0-9a-f]|2[026-9cf]|3[a-f]|5[b-d]|7[b-d])", re.IGNORECASE)
+"""In a URL: what no address holds, and what may stand before one."""
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
+)
+"""Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese; Korean has endings."""
+_STRAY = re.compile("[.%+\u0300-\u036f\ufe00-\ufe0f-]*")
+"""Signs and marks that an address does not begin with."""
 _MOST_GROUPS = 8
 _FEWEST_CHARACTERS = 8
 """Different ones in a key that only its name gives away: `your_api_key_here` has 8 as well, but no digit."""
@@ -48,7 +58,13 @@ def _url_key(text: str) -> str:
 
 
 def _email(text: str) -> str:
-    return _unescaped(text).lstrip(".%+-")
+    """An address without what a URL, quoted-printable or words in other scripts put before it."""
+    text = _unescaped(text).removeprefix("=3D")
+    at = max(text.rfind("@"), text.rfind("%40"))
+    local = _ESCAPED.split(text[:at])[-1] or text[:at]
+    local = _UNSPACED.split(local)[-1] or local
+    stray = _STRAY.match(local)
+    return (local[stray.end() :] if stray else local) + text[at:]
 
 
 def _card(text: str) -> str:
@@ -69,6 +85,11 @@ def _card(text: str) -> str:
 
 def _is_card(text: str) -> bool:
     return is_card("".join(filter(str.isdigit, text)))
+
+
+def _broken_card(text: str) -> str:
+    text = _unescaped(text).strip("_")
+    return text if _is_card(text) else ""
 
 
 def _named_card(text: str) -> str:
@@ -129,6 +150,7 @@ def finders(found: phones.Phones) -> Mapping[str, Finder]:
         "EMAIL": _email,
         "IBAN": _iban,
         "CARD": _card,
+        "BROKEN_CARD": _broken_card,
         "NAMED_CARD": _named_card,
         "SSN": _ssn,
         "NAMED_SSN": _named_ssn,
@@ -141,6 +163,7 @@ def finders(found: phones.Phones) -> Mapping[str, Finder]:
 KINDS = {
     "NAMED_KEY": "KEY",
     "URL_KEY": "KEY",
+    "BROKEN_CARD": "CARD",
     "NAMED_CARD": "CARD",
     "NAMED_SSN": "SSN",
     "NAMED_PHONE": "PHONE",
@@ -161,7 +184,7 @@ def next_group(text: bytes, start: int, end: int) -> int:
 def normal_forms(found: phones.Phones) -> Mapping[str, Callable[[str], str]]:
     """The one way to write a value of a kind, however it stood there; others are as they stand."""
     return {
-        "EMAIL": lambda text: text.replace("%40", "@").casefold(),
+        "EMAIL": lambda text: unicodedata.normalize("NFC", unquote(text)).casefold(),
         "IBAN": lambda text: _compact(text).upper(),
         "CARD": _digits,
         "SSN": _digits,

@@ -81,6 +81,7 @@ def read_case(line: bytes, curator: Curator, tenant: str) -> GoldenCase:
     except ValidationError as error:
         raise ValueError(_first(error)) from None
     turns = _asked(written)
+    _check_pattern(written.pattern or "", curator)
     answer = checked(_expected(written.expected), {"tools": written.tools})["messages"]
     if len(answer) != 1:
         raise ValueError("expected: one turn of the assistant")
@@ -91,6 +92,14 @@ def read_case(line: bytes, curator: Curator, tenant: str) -> GoldenCase:
         mode="json", include={"messages", "tools", "expected", "grader", "pattern"}
     )
     return case.model_copy(update={"case_id": f"case:{digest_of(asks)[:16]}"})
+
+
+def _check_pattern(pattern: str, curator: Curator) -> None:
+    """A pattern is kept as it is written: with placeholders in it, it would not be the same."""
+    if not all(map(curator.leaves, (pattern, pattern.replace("\\", "")))):
+        raise ValueError(
+            "the pattern holds personal data or a key: match placeholders, such as <EMAIL_1>"
+        )
 
 
 def question(case: GoldenCase) -> str:

@@ -95,8 +95,13 @@ INNER: tuple[tuple[str, str, str, str], ...] = (
 """(providers, RE2 expression, its sign, what it needs): keys known by what stands inside. See `patterns.Pattern`."""
 
 NAMES = (
-    r"secret_?access_?key|api[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|account[_-]?key"
-    r"|client[_-]?secret|secret[_-]?key|bearer|authorization[\"' :=\\]{0,8}(?:basic|token)"
+    r"secret_?access_?key|api[ _-]?key|auth[ _-]?token|access[ _-]?token|refresh[ _-]?token|account[ _-]?key"
+    r"|client[ _-]?secret|secret[ _-]?key|bearer"
+    r"|authorization(?:[\"' :=\\]{0,8}(?:basic|token|api[ _-]?key|key))?"
 )
 """What stands before a key that has no shape of its own; in any case."""
+NAMED = rf"(?i:(?:{NAMES})s?(?:[ _-]is)?)[\"' \t\n\r:=>\[\\]{{1,6}}"
+"""The same with what parts it from the key."""
+NAMED_SIGN = rf"(?i:(?:{NAMES})s?(?:[ _-]is)?)[\"' \t\n\rtnr:=>\[\\]{{1,12}}"
+"""The same in JSON or in text."""
 NAMED_VALUE = "[A-Za-z0-9+/_.~=-]"

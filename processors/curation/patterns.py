@@ -8,19 +8,20 @@ from typing import NamedTuple
 
 from processors.curation import phones
 from processors.curation.checksums import IBAN_LENGTH
-from processors.curation.key_shapes import INNER, NAMED_VALUE, NAMES, SHAPES
+from processors.curation.key_shapes import INNER, NAMED, NAMED_SIGN, NAMED_VALUE, NAMES, SHAPES
 
 _EDGE = r"(?:\b|\\[nrtbf])"
 """A border of a word, or an escape of JSON that a string holds as text."""
 _DIGIT_EDGE = r"(?:\b|_|\\[nrtbf])"
 _COUNTRY = f"(?:{'|'.join(sorted(IBAN_LENGTH))})[0-9]{{2}}"
 _SMALL_COUNTRY = _COUNTRY.lower()
-_LETTER = r"\p{Latin}"
-_DOMAIN = rf"(?:[{_LETTER}0-9-]+\.)+(?:[A-Za-z]{{2,24}}|xn--[A-Za-z0-9-]+)"
+_LETTERS, _NO_ASCII = r"\pL\pM\pN", r"\x{80}-\x{10FFFF}"
+# Of a name in Latin letters, text in another script that follows without a space is no part.
+_TOP = r"(?:xn--[A-Za-z0-9-]+|[\p{Latin}\pM]{2,24}|\pL[\pL\pM]{1,24})"
 SSN_DIGITS = "[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}"
 NAMED_CARD_DIGITS = "[0-9](?:[ -]?[0-9]){11,18}"
 _CALLED_CARD, _CALLED_SSN = r"(?i:card|\bcc\b|maestro)", r"(?i:(?:\b|_)ssn|social[ _-]?security)"
-_NO_DIGIT = "[^0-9[:cntrl:]]"
+_NO_DIGIT = r"(?:[^0-9[:cntrl:]]|[\t\n\r])"
 
 
 class Pattern(NamedTuple):
@@ -58,16 +59,16 @@ KEYS: tuple[Pattern, ...] = (
 NAMED_KEYS: tuple[Pattern, ...] = (
     _pattern(
         "NAMED_KEY",
-        rf"(?i:{NAMES})[\"' \t:=>\\]{{1,6}}{NAMED_VALUE}{{16,}}",
-        rf"(?i:{NAMES})[\"' t:=>\\]{{1,12}}{NAMED_VALUE}{{16}}",
+        f"{NAMED}{NAMED_VALUE}{{16,}}",
+        f"{NAMED_SIGN}{NAMED_VALUE}{{16}}",
         "key token secret bearer authorization",
     ),
     _pattern("URL_KEY", rf"{_URL}[^ /@\"'\\<>[:cntrl:]]+@", needs="://"),
 )
 EMAIL = _pattern(
     "EMAIL",
-    rf"(?:\\[nrtbf])?[{_LETTER}0-9._%+-]+(?:@|%40){_DOMAIN}",
-    rf"[{_LETTER}0-9._%+-](?:@|%40){_DOMAIN}",
+    rf"(?:\\[nrtbf]|=3D)?[{_LETTERS}._%+-]+(?:@|%40)(?:[{_LETTERS}-]+\.)+{_TOP}",
+    rf"[A-Za-z0-9._%+{_NO_ASCII}-](?:@|%40)(?:[A-Za-z0-9{_NO_ASCII}-]+\.)+[A-Za-z{_NO_ASCII}]{{2}}",
     "@ %40",
 )
 CARD = _pattern(
@@ -75,6 +76,18 @@ CARD = _pattern(
     rf"{_DIGIT_EDGE}(?:[0-9]{{1,12}}\.)?[0-9](?:[ -]?[0-9]){{12,18}}(?:\b|_)",
     r"(?:^\.?|[^0-9.]|[^0-9]\.|[A-Za-z_][0-9]+\.|[0-9]{13}\.)(?:[2-6](?:[ -]?[0-9]){12}|1800(?:[ -]?[0-9]){11}|(?:8[12]|97)(?:[ -]?[0-9]){14})",
 )
+_SEPARATORS = ("  ", r"\t", r"\r?\n", r"\.", "_", r" ?\| ?")
+_BROKEN = "|".join(
+    f"[0-9]{{4}}(?:{gap}[0-9]{{4}}){{3}}|3[47][0-9]{{2}}{gap}[0-9]{{6}}{gap}[0-9]{{5}}"
+    for gap in _SEPARATORS
+)
+_GAP = r"(?:  |(?:\\[tnr]|[\"\t\n\r]){1,2}|[._]| ?\| ?)"
+BROKEN_CARD = _pattern(
+    "BROKEN_CARD",
+    rf"{_DIGIT_EDGE}(?:{_BROKEN})(?:\b|_)",
+    f"[2-689][0-9]{{3}}{_GAP}[0-9]{{4}}(?:{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}|[0-9]{{2}}{_GAP}[0-9]{{5}})",
+)
+"""In the groups that are embossed: others of so many digits are columns of numbers."""
 SSN = _pattern(
     "SSN",
     rf"{_DIGIT_EDGE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}(?:\b|_)",
@@ -91,6 +104,7 @@ PERSONAL: tuple[Pattern, ...] = (
         rf"|(?:^|[^A-Za-z0-9]|[\"\\](?:[nrtbf]|u[0-9a-f]{{4}})){_SMALL_COUNTRY}(?:[ -]?[a-z0-9]){{11}}",
     ),
     CARD,
+    BROKEN_CARD,
     _pattern(
         "NAMED_CARD",
         rf"{_CALLED_CARD}{_NO_DIGIT}{{0,20}}{NAMED_CARD_DIGITS}\b",
@@ -119,6 +133,12 @@ NAMES_THAT_TELL = re.compile(
     rf"(?i){NAMES}|card|cc|maestro|ssn|social[ _-]?security|{phones.SPOKEN}"
 )
 """Names of which one is in each that tells what its value is."""
+_CALLED = rf"card[a-z_ -]*|\"cc|maestro[a-z_ -]*|ssn[a-z_ -]*|social[ _-]?security[a-z_ -]*|{phones.CALLED}"
+HELD_SIGN = (
+    rf"(?i:{_CALLED})\":[\[{{][^\]}}]*[0-9](?:[ .()/-]*[0-9]){{6}}"
+    rf"|(?i:(?:{NAMES})s?)\":[\[{{][^\]}}]*{NAMED_VALUE}{{16}}"
+)
+"""The sign of values in a list or an object whose name in JSON tells what they are."""
 
 
 def patterns(regions: Sequence[str] = phones.DEFAULT_REGIONS) -> tuple[Pattern, ...]:

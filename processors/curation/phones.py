@@ -35,18 +35,21 @@ SPOKEN = (
     "|(?:call|text|ring|reach)(?:(?: (?:me|us|him|her|them|back)){1,2}| (?:at|on))"
 )
 _DIGITS = r"\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,13}\b"
-_BEFORE = rf"(?i:(?:\b|_)(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?){{0,3}})"
+_LINK = r"(?:[ _-]?(?:numbers?|nr|no|is|at|on|to|under)\.?)"
+CALLED = rf"(?:{SPOKEN})s?{_LINK}*"
+"""What stands before a phone number; in any case."""
+_BEFORE = rf"(?i:(?:\b|_)(?:{SPOKEN})s?{_LINK}{{0,3}})"
 _AFTER = rf"{_EDGE}{_DIGITS}[ -]{{1,2}}(?i:office|fax|mobile|cell|home|phone)\b"
-NAMED = rf"{_BEFORE}[ :.=\"'#-]{{1,6}}{_DIGITS}|{_AFTER}"
+NAMED = rf"{_BEFORE}[ \t\n\r:.=\"'#\[-]{{1,6}}{_DIGITS}|{_AFTER}"
 """Seven digits or more that the words beside them call a phone number."""
 NAMED_NEEDS = (
     "phone tel mobile fax whatsapp sms hotline dial number call text ring reach office cell home"
 )
 NAMED_SIGN = (
-    rf"(?i:(?:{SPOKEN})(?:[ _-]?(?:number|nr|no|is|at|on|to|under)\.?)*)[ :.=\"\\'#-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
+    rf"(?i:{CALLED})[ \t\n\r:.=\"\\'#\[nrt-]+\(?[0-9](?:[ .()/-]*[0-9]){{6}}"
     r"|[0-9](?:[ .()/-]*[0-9]){6}[ -]+(?i:office|fax|mobile|cell|home|phone)"
 )
-"""The same where quotes are escaped."""
+"""The same where quotes and line breaks are escaped."""
 _TYPES = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost",
     "personal_number", "voip", "pager", "uan",
@@ -55,6 +58,8 @@ _DATE = re.compile(
     r"(?:19|20)\d\d[ ./-][01]?\d[ ./-][0-3]?\d(?:\D.*)?|[0-3]?\d[./-][0-3]?\d[./-](?:19|20)?\d\d(?:\D.*)?"
 )
 _NORTH_AMERICAN = re.compile(r"(?:1[ .-])?\(?[2-9]\d\d\)?[ .-]?\d{3}[ .-]\d{4}")
+_CALLED_NORTH_AMERICAN = re.compile("1?[2-9][0-9]{9}")
+_ABROAD = ("+", "00", "011")
 _NUMBER = re.compile(r"\+?\(?[0-9](?:[ .()/-]{0,2}[0-9]){6,}")
 _GROUP = re.compile(r"\(?[0-9]+\)?")
 _AREA = re.compile(r"[(0]|(?:[0-9]+[ ./-]{1,2}){2,}[0-9]+$")
@@ -62,8 +67,9 @@ _SUBSCRIBER = re.compile("[0-9]{3,4}[ -][0-9]{4}")
 """Of numbers in two groups others are as often a house and its postcode."""
 _NO_NUMBER = re.compile(
     rf"^(?:{_DATE.pattern})$|(?:19|20)\d\d-[01]\d-[0-3]\d|^\d+\.\d+$|^\d{{3}}-\d\d-\d{{4}}$"
+    r"|^(?:1\d|20)\d\d-(?:1\d|20)\d\d$"
 )
-"""A date with what stands beside it, a fraction, or what is written as a social security number."""
+"""A date with what stands beside it, a fraction, what is written as a social security number, or years."""
 _EXTENSION = re.compile(r" ?(?:x|ext\.?) ?\d+$")
 _STREET = re.compile(r" \D+$")
 _REMEMBERED = 4096
@@ -96,8 +102,9 @@ class Phones:
     def find(self, text: str) -> str:
         """The part of a candidate that is a phone number; empty if none is."""
         number = _EXTENSION.sub("", text)
-        if number != text:
-            return text if self.number(number) else ""
+        if number != text and self.number(number):
+            return text
+        text = number
         street = _STREET.search(text)
         if street:
             text = text[: street.start()]
@@ -106,10 +113,17 @@ class Phones:
         if self.number(text):
             return text
         groups = [match.span() for match in _GROUP.finditer(text)]
-        if text.startswith(("+", "00", "011")) or len(groups) < _FEWEST_GROUPS:
+        if text.startswith(_ABROAD):
+            return self._beginning(text[:end] for _, end in reversed(groups[:-1]))
+        if len(groups) < _FEWEST_GROUPS:
             return ""
         parts = text[groups[1][0] :], text[: groups[-2][1]]
         return next((part for part in parts if self.number(part)), "")
+
+    def _beginning(self, runs: Iterable[str]) -> str:
+        """The first that is a number: a date, an amount or the next number may follow the groups of one."""
+        long = (run for run in runs if len(_digits(run)) >= _FEWEST_DIGITS)
+        return next(filter(self.number, long), "")
 
     def named(self, text: str) -> str:
         """The part of a candidate of `NAMED` that is the number."""
@@ -119,14 +133,20 @@ class Phones:
     def normal(self, text: str) -> str:
         """One way to write a number that was found, however it stood there."""
         text = _EXTENSION.sub("", text)
-        return self.number(text) or "".join(filter(str.isdigit, text))
+        return self.number(text) or self._called(_digits(text))
+
+    def _called(self, digits: str) -> str:
+        """Digits that words call a number, as E.164 writes them if a region has such numbers."""
+        if self._north_american and _CALLED_NORTH_AMERICAN.fullmatch(digits):
+            return f"+1{digits[-10:]}"
+        return next(filter(None, (plan.called(digits) for plan in self._plans)), digits)
 
     def _number(self, text: str) -> str:
         """A phone number as E.164 writes it; empty if it is none."""
-        digits = "".join(filter(str.isdigit, text.replace("(0)", "")))
+        digits = _digits(text.replace("(0)", ""))
         if text.startswith("+"):
             return _international(digits)
-        for prefix in ("00", "011"):
+        for prefix in _ABROAD[1:]:
             if text.startswith(prefix):
                 return _international(digits.removeprefix(prefix))
         if self._north_american and _NORTH_AMERICAN.fullmatch(text):
@@ -141,6 +161,10 @@ class Phones:
         if not written_so or self._any_plan.fullmatch(digits.encode()) is None:
             return ""
         return next((plan.written(digits) for plan in self._plans if plan.has(digits)), "")
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
 
 
 def _is_count(text: str) -> bool:
@@ -178,6 +202,13 @@ class _Plan:
     def written(self, digits: str) -> str:
         """A number that the plan has, as E.164 writes it."""
         return f"+{self._code}{digits.removeprefix(self._prefix)}"
+
+    def called(self, digits: str) -> str:
+        """The same of digits that may begin with the country's code; empty if the plan has none such."""
+        if self.has(digits):
+            return self.written(digits)
+        national = digits.removeprefix(str(self._code))
+        return self.written(national) if national != digits and self.has(national) else ""
 
 
 @cache

@@ -13,13 +13,17 @@ from itertools import islice
 
 from processors.curation import findings, patterns
 from processors.curation.expressions import compiled
+from processors.curation.folding import folded_json
 from processors.curation.phones import DEFAULT_REGIONS, Phones
-from processors.curation.placeholders import ALL, HIDDEN, Compiled, Trace
+from processors.curation.placeholders import ALL, Compiled, Trace
 
 _NUL = rb"\u0000"
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-f]{4}|.)")
-_BEFORE = re.compile(rb'(?:null|true|false|[":,\[\]{}])*')
-"""JSON that may stand between a name and the string or number that it tells of."""
+_BETWEEN = b'":,[{'
+"""What of JSON a sign may begin with."""
+_OTHERS = re.compile(rb'["\[\]{},:]')
+"""What parts the value at the end of a sign from those before it."""
+_HOLDS = re.compile(rb'":[\[{]')
 _MOST_HINTS = 16
 
 
@@ -41,9 +45,8 @@ class Redactor:
         finders = findings.finders(phones)
         signs = [pattern.sign.encode() for pattern in built_in]
         named = [p.sign.encode() for p in built_in if p.kind.startswith("NAMED")]
-        escaped = [re.escape(escape.encode()) for escape in HIDDEN]
         self._patterns = Compiled(
-            [(kind, compiled(p)) for kind, p in (identifiers or {}).items()],
+            [(kind, compiled(p.encode())) for kind, p in (identifiers or {}).items()],
             [
                 (
                     findings.KINDS.get(p.kind, p.kind),
@@ -53,7 +56,7 @@ class Redactor:
                 )
                 for p in built_in
             ],
-            compiled(b"|".join([re.escape(_NUL), *escaped, *signs])),
+            compiled(b"|".join([re.escape(_NUL), *signs, patterns.HELD_SIGN.encode()])),
             compiled(b"|".join(sign for sign in signs if sign not in named)),
             findings.normal_forms(phones),
         )
@@ -70,6 +73,10 @@ class Redactor:
         """
         if self._patterns.own:
             return self.trace()
+        plain = folded_json(text)
+        if plain is not text and plain != text:
+            # Strings do not hold their hints as they stand.
+            return self.trace() if _NUL in text or self.is_suspect(text) else None
         first = self._patterns.sign.search(text)
         if first is None:
             return None
@@ -77,23 +84,25 @@ class Redactor:
 
     def is_suspect(self, text: bytes) -> bool:
         """Whether a JSON text holds a sign of anything that is looked for."""
-        return self._patterns.sign.search(text) is not None
+        return self._patterns.sign.search(folded_json(text)) is not None
 
     def _hints(self, text: bytes) -> Sequence[str]:
         """Texts of which every string that is to be redacted holds one."""
         plain = _ESCAPE.sub(b'"', text) if b"\\" in text else text
         found = []
         for match in islice(self._patterns.sign.finditer(plain), _MOST_HINTS):
-            sign = match.group().lstrip(b'":,[')
+            sign = match.group().lstrip(_BETWEEN)
+            if _HOLDS.search(sign):
+                # A name tells what all of a list or an object is.
+                return ALL
             if b'"' in sign:
                 # What stands before a finding and tells what it is may lie outside of its string.
-                found += [inner.group() for inner in self._patterns.alone.finditer(sign)]
-                sign = sign.rpartition(b'"')[2]
-            found.append(_BEFORE.sub(b"", sign, 1))
+                inner = self._patterns.alone.finditer(sign)
+                found += [one.group().lstrip(_BETWEEN) for one in inner]
+                sign = _OTHERS.split(sign)[-1]
+            found.append(sign)
         if len(found) >= _MOST_HINTS or b"" in found:
             return ALL
         if _NUL in text:
             found.append(b"\0")
-        if b"\\u00" in text:
-            found += [escape.encode() for escape in HIDDEN if escape.encode() in text]
         return [hint.decode() for hint in dict.fromkeys(found)]

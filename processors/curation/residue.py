@@ -11,6 +11,7 @@ from typing import Any
 
 from processors.curation import findings, patterns
 from processors.curation.expressions import compiled
+from processors.curation.folding import folded_json
 from processors.curation.phones import Phones
 
 KINDS = ("CARD", "EMAIL", "KEY", "SSN")
@@ -32,6 +33,7 @@ class SecondPass:
 
     def left(self, text: bytes) -> tuple[str, ...]:
         """The kinds that a JSON text in UTF-8 holds all the same, sorted; none in all but broken cases."""
+        text = folded_json(text)
         if self._sign.search(text) is None:
             return ()
         plain = _ESCAPE.sub(b'"', text) if b"\\" in text else text

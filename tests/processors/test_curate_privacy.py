@@ -158,6 +158,43 @@ def test_tenants_keys_and_kinds_separate_equal_findings() -> None:
     assert len(names) == 7
 
 
+NAMED: list[tuple[str, dict[str, Any], str]] = [
+    (RUN, execution(agent_id=MAIL), "agent"),
+    (RUN, execution(task={"prompt": "x", "domain": MAIL}), "domain"),
+    (RUN, execution(task={"prompt": "x", "type": MAIL}), "task_type"),
+    (RUN, execution(model={"name": MAIL}), "model"),
+    (RUN, execution(model={"name": "m", "base_digest": MAIL}), "base_digest"),
+    (RUN, execution(model={"name": "m", "adapter_digest": MAIL}), "adapter_digest"),
+    (RUN, execution(model={"name": "m", "rollout_id": MAIL}), "rollout_id"),
+    (RUN, execution(tools=None, tools_digest=MAIL), "tools_digest"),
+    (PLAN, plan(domain=MAIL), "domain"),
+    ("telemetry.sampled", telemetry(agent_id=MAIL), "agent"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "column"), NAMED, ids=[f"{kind}-{column}" for kind, _, column in NAMED]
+)
+def test_a_name_that_holds_personal_data_is_hidden(
+    kind: str, data: dict[str, Any], column: str
+) -> None:
+    row = row_of(data, kind)
+    assert row.disposition != "dead_letter"
+    assert MAIL not in repr(row)
+    assert getattr(row, column) == Pseudonyms(b"key").hide("default", "name", MAIL)
+
+
+def test_other_names_stay_as_they_are() -> None:
+    model = {"name": "qwen3-4b", "base_digest": "sha256:" + "a1" * 32, "rollout_id": "r-20261122"}
+    row = row_of(
+        execution(agent_id="desk 7", model=model, task={"prompt": "x", "domain": "travel"})
+    )
+    assert (row.agent, row.model, row.domain) == ("desk 7", "qwen3-4b", "travel")
+    assert (row.base_digest, row.rollout_id) == (model["base_digest"], model["rollout_id"])
+    long = "desk " * 100
+    assert row_of(execution(agent_id=long)).agent == long
+
+
 def test_phone_regions_are_a_setting() -> None:
     text = "Wir sind erreichbar: 030 1234 5678"
     told = event(RUN, execution(messages=[{"role": "user", "content": text}]))

@@ -84,6 +84,8 @@ def test_a_case_is_named_by_its_content() -> None:
         ({**SAID, "grader": "exact", "pattern": "x"}, "a pattern goes with the grader regex"),
         ({**SAID, "pattern": "("}, "the pattern is no regular expression"),
         ({**SAID, "pattern": "miles"}, "does not pass its own grader, regex"),
+        ({**SAID, "pattern": "470|ann@example.org"}, "the pattern holds personal data"),
+        ({**SAID, "pattern": r"470|ann@example\.org"}, "the pattern holds personal data"),
         ({**CALLED, "expected": {"tool_calls": [call("fly")]}}, "no tool is called 'fly'"),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "expected": "x"},

@@ -6,6 +6,7 @@ import pytest
 
 from processors.curation.checksums import luhn
 from processors.curation.redact import Redactor
+from schemas.digests import compact_json
 
 B64 = "Ab3_" * 10
 FOUND = {
@@ -84,6 +85,10 @@ KEPT = {
     "a commit": "f1aa7e679b4053f7b3c376c5dc1e6e84f97cfae4",
     "an UUID": "0b0fcd0e-2d3c-4dd1-9d19-1a5d0a9fbd3a",
     "a placeholder": "<EMAIL_1> wrote to <CARD_2>",
+    "columns of numbers": "4111\t1111\t1111\t1112 | 4111 | 111 | 1111 | 11111",
+    "signs of other scripts": "« 12 – 14 ½ », \u200fشكرا\u200f 👩\u200d💻, caf\\u00e9",
+    "a path": "C:\\users\\u12\\ann",
+    "authorization of something": "authorization: required_for_everybody",
 }
 BESIDE = {
     "expiry": ("pay 4111 1111 1111 1111 12/27", "pay <CARD_1> 12/27"),
@@ -113,8 +118,94 @@ BESIDE = {
     ),
     "a variable": ('DD_API_KEY="9f8a7c6b5d4e3f2a1b0c"', 'DD_API_KEY="<KEY_1>"'),
     "an underscore": ("id_4111111111111111", "id_<CARD_1>"),
+    "a day": ("call +1 415 555 2671 12 March", "call <PHONE_1> 12 March"),
+    "hours": ("+1 415 555 2671 24/7, +14155552671 10:00", "<PHONE_1> 24/7, <PHONE_1> 10:00"),
+    "an amount": ("+1-415-555-2671 100 USD", "<PHONE_1> 100 USD"),
+    "a street": ("+44 20 7946 0958 10 Downing Street", "<PHONE_1> 10 Downing Street"),
+    "the next number": ("+1 415 555 2671 415 555 2672", "<PHONE_1> <PHONE_2>"),
+    "what looks like an extension": ("0044 20 7946 0958 10 x12", "<PHONE_1> 10 x12"),
+    "a line break": ("ssn:\n378051120", "ssn:\n<SSN_1>"),
+    "a tab": ("ssn\t378051120, phone\t4155552671", "ssn\t<SSN_1>, phone\t<PHONE_1>"),
+    "a line break before a number": ("phone\n4155552671", "phone\n<PHONE_1>"),
+    "a name of two words": ("My API key: 9f8a7c6b5d4e3f2a1b0c", "My API key: <KEY_1>"),
+    "a sentence": ("the API key is 9f8a7c6b5d4e3f2a1b0c.", "the API key is <KEY_1>"),
+    "a bare header": ("Authorization: 9f8a7c6b5d4e3f2a1b0c", "Authorization: <KEY_1>"),
+    "a list": ('"phones": ["4155552671"]', '"phones": ["<PHONE_1>"]'),
+    "an address of a page": (
+        "?u=1%20ann%40x.org&v=%22bob%40x.org",
+        "?u=1%20<EMAIL_1>&v=%22<EMAIL_2>",
+    ),
+    "quoted-printable": ("mail=3Dann@x.org", "mail=3D<EMAIL_1>"),
+    "no space between words": ("邮箱ann@x.org或者", "邮箱<EMAIL_1>或者"),
     "other scripts": ("почта ann@x.org，电话 +33 123456789。", "почта <EMAIL_1>，电话 <PHONE_1>。"),
 }
+
+
+WRITTEN = {
+    "spaces that do not break": "4111\u00a01111\u00a01111\u00a01111",
+    "narrow spaces": "FR14\u202f2004\u202f1010\u202f0505\u202f0001\u202f3M02\u202f606",
+    "phone, narrow spaces": "+33\u202f1\u202f42\u202f68\u202f53\u202f00",
+    "hyphens that do not break": "378\u201105\u20111120",
+    "en dashes": "415\u2013555\u20132671",
+    "letters of full width": "\uff41\uff4e\uff4e\uff20x\uff0eorg",
+    "digits of full width": "".join(chr(ord(c) + 0xFEE0) for c in "4111111111111111"),
+    "Arabic digits": "".join(chr(0x660 + int(c)) for c in "4111111111111111"),
+    "nothing to be seen": "4111\u200b1111\u200b1111\u200b1111",
+    "a soft hyphen": "ann@exam\u00adple.org",
+    "marks of direction": "+33 1 42\u202c 68 53 00",
+    "card, tabs": "4111\t1111\t1111\t1111",
+    "card, lines": "4111\n1111\n1111\n1111",
+    "card, lines of Windows": "4111\r\n1111\r\n1111\r\n1111",
+    "card, wide": "4111  1111  1111  1111",
+    "card, dots": "4111.1111.1111.1111",
+    "card, underscores": "4111_1111_1111_1111",
+    "card, a table": "4111 | 1111 | 1111 | 1111",
+    "American Express, dots": "3782.822463.10005",
+    "mail, Cyrillic": "иван@почта.рф",
+    "mail, Chinese": "用户@例子.公司",
+    "mail, Arabic": "علي@مثال.إختبار",
+    "mail, an ending of other letters": "ann@example.köln",
+    "mail, two scripts": "\u0430nn@example.org",
+    "mail, accents apart": "ju\u0308rgen@bu\u0308cher.de",
+    "mail, escaped": r"j\u00fcrgen@b\u00fccher.de",
+    "mail, escaped twice": r"j\\u00fcrgen@b\\u00fccher.de",
+    "mail, an ending in ASCII": "ann@example.xn--p1ai",
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_it_is_found_however_it_is_written(name: str) -> None:
+    text, trace = WRITTEN[name], Redactor().trace()
+    redacted = trace.text(f"it is {text}, « keep\u00a0it »")
+    (kind,) = trace.counts
+    assert redacted == f"it is <{kind}_1>, « keep\u00a0it »"
+    held = {"to": [text, f"é {text}"]}
+    whole = Redactor().trace_of(compact_json(held))
+    assert whole is not None
+    assert whole.value(held) == {"to": [f"<{kind}_1>", f"é <{kind}_1>"]}
+
+
+SPELLED = {
+    "+14155552671": [
+        *("+1 415 555 2671", "call me at 4155552671", "phone 14155552671", "tel: 1 415 555 2671"),
+        *("phone: 415 5552671", "011 1 415 555 2671", "(415) 555-2671 x12", "415\u2011555\u20112671"),
+    ],
+    "+33612345678": ["+33 6 12 34 56 78", "tel 06 12345678", "Tel. 33 612345678", "fax: 0612345678"],
+    "jürgen@bücher.de": [
+        *("Jürgen@bücher.de", "ju\u0308rgen@bu\u0308cher.de", r"j\u00fcrgen@b\u00fccher.de"),
+        *("j%C3%BCrgen%40b\u00fccher.de", "j\uff55\u0308rgen@bücher.de"),
+    ],
+    "ann+a@x.org": ["ann+a@x.org", "ann%2Ba%40x.org", r"ann\u002ba\u0040x.org", "ANN+a＠X.org"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SPELLED, ids=[*map(ascii, SPELLED)])
+def test_a_value_has_one_form_however_it_is_written(value: str) -> None:
+    redactor = Redactor(regions=("US", "FR"))
+    for text in SPELLED[value]:
+        trace = redactor.trace()
+        trace.text(f"so {text}, then")
+        assert [*trace.found.values()] == [{value: 1}], text
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -149,6 +240,7 @@ NO_PHONES = {
     "an aim": "reach 1000000 users, call 1234567",
     "a field": '{"text": 2024001234, "contact": "2024001234"}',
     "a date": "18.06.2023 17:20",
+    "years": "Tolkien (1892\u20131973), Haney (1984-1991)",
 }
 PHONES = {
     "030 1234 5678": ("DE", "+493012345678"),

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.curation.findings import KINDS, finders
-from processors.curation.patterns import patterns
+from processors.curation.folding import folded
+from processors.curation.patterns import NAMES_THAT_TELL, patterns
 from processors.curation.phones import Phones
 from processors.curation.redact import Redactor
 from schemas.digests import compact_json
@@ -27,6 +28,11 @@ PLAIN = [
     (KINDS.get(p.kind, p.kind), re2.compile(p.expression), FOUND_BY[p.kind]) for p in patterns()
 ]
 NAME = re.compile("[A-Za-z_ -]{2,40}")
+CHARACTER = re.compile(r"\\{1,16}u[0-9a-fA-F]{4}|.", re.DOTALL)
+
+
+def tells(name: str) -> bool:
+    return bool(NAME.fullmatch(name) and NAMES_THAT_TELL.search(name))
 
 
 class Plain:
@@ -34,53 +40,70 @@ class Plain:
 
     def __init__(self, redactor: Redactor) -> None:
         self.trace = redactor.trace()
-        self.own = redactor._patterns.own
+        self.own = [(k, re2.compile(p.pattern.decode())) for k, p in redactor._patterns.own]
 
     def value(self, value: Any, key: str = "") -> Any:
-        name = key if NAME.fullmatch(key) else ""
+        name, inherited = key if NAME.fullmatch(key) else "", key if tells(key) else ""
         if isinstance(value, str):
             return self.text(value, name if len(value) <= 300 else "")
         if isinstance(value, dict):
-            return {key: self.value(item, key) for key, item in value.items()}
+            return {
+                key: self.value(item, inherited if inherited and not tells(key) else key)
+                for key, item in value.items()
+            }
         if isinstance(value, list):
-            return [self.value(item) for item in value]
+            return [self.value(item, inherited) for item in value]
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) >= 1e6:
             redacted = self.text(repr(value), name)
             return value if redacted == repr(value) else redacted
         return value
 
     def text(self, text: str, name: str) -> str:
-        text = text.replace("\0", "\ufffd")
-        shown = text.replace("\\u0040", "@").replace("\\u002b", "+").replace("\\u002B", "+")
-        redacted = shown
+        lead = f"{name}: " if name else ""
+        whole = lead + text.replace("\0", "\ufffd")
+        cells = [
+            (c, m.start())
+            for m in CHARACTER.finditer(whole)
+            for c in folded(m[0].encode()).decode()
+        ]
+        self.plain, self.places = "".join(c for c, _ in cells), [at for _, at in cells]
+        self.places.append(len(whole))
+        self.edits: list[tuple[int, int, str]] = []
         for kind, pattern in self.own:
-            redacted = pattern.sub(
-                lambda m, kind=kind: m[0] and self.trace._placeholder(kind, m[0]), redacted
-            )
-        if name:
-            redacted = self.replaced(f"{name}: {redacted}").removeprefix(f"{name}: ")
-        else:
-            redacted = self.replaced(redacted)
-        return text if redacted == shown else redacted
-
-    def replaced(self, text: str) -> str:
+            found = [m for m in pattern.finditer(self.plain[len(lead) :]) if m[0]]
+            self.replace(kind, [(m.start() + len(lead), m[0]) for m in found])
         for kind, pattern, find in PLAIN:
-            text = self.without(kind, pattern, find, text)
-        return text
+            self.replace(kind, self.found(kind, pattern, find))
+        return self.edited(whole).removeprefix(lead)
 
-    def without(self, kind: str, pattern: Any, find: Any, text: str) -> str:
+    def found(self, kind: str, pattern: Any, find: Any) -> list[tuple[int, str]]:
         """From left to right; among digits in groups each group may begin a finding."""
-        out, done, at = "", 0, 0
+        spans, at, text = [], 0, self.plain
         while (match := pattern.search(text, at)) is not None:
             found, at = find(match[0]), match.end()
             if found:
                 begin = text.index(found, match.start())
-                out += text[done:begin] + self.trace._placeholder(kind, found)
-                done = begin + len(found)
-            if kind in ("CARD", "IBAN"):
+                at = begin + len(found)
+                spans.append((begin, found))
+            elif kind in ("CARD", "IBAN"):
                 borders = [n for n in range(match.start() + 1, at) if text[n] in " -"]
-                at = done if found else borders[0] + 1 if 0 < len(borders) < 8 else at
-        return out + text[done:]
+                at = borders[0] + 1 if 0 < len(borders) < 8 else at
+        return spans
+
+    def replace(self, kind: str, spans: list[tuple[int, str]]) -> None:
+        names = [self.trace._placeholder(kind, found.encode()).decode() for _, found in spans]
+        for (begin, found), name in reversed([*zip(spans, names, strict=True)]):
+            end = begin + len(found)
+            first, last = self.places[begin], self.places[end]
+            kept = [edit for edit in self.edits if not (first <= edit[0] and edit[1] <= last)]
+            self.edits = [*kept, (first, last, name)]
+            self.plain = self.plain[:begin] + name + self.plain[end:]
+            self.places[begin:end] = [first] * len(name)
+
+    def edited(self, text: str) -> str:
+        for first, last, name in sorted(self.edits, reverse=True):
+            text = text[:first] + name + text[last:]
+        return text
 
 
 def plainly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
@@ -96,7 +119,8 @@ def shortly(redactor: Redactor, value: Any) -> tuple[Any, dict[str, int]]:
 HINTS = [text for _, text in FOUND.values()] + list(KEPT.values()) + [t for t, _ in BESIDE.values()]
 BITS = [*"0123456789", "-", ".", " ", "+", "@", "(", ")", "é", "\n", "\0", '"', "\\", "\\n", "/", "<", ">", "_", "#",
         *("sk-", "ghp_", "eyJ", "AKIA", "DE89", "a1B2" * 5, "x.org", "415", "555", "2671", "AC-1234", "1.1.1.1",
-          "card ", "ssn", "api_key", "tel ", "call me", "2001:db8", "::", "%40", "\\u0040", "\\u002B", "://a:")]  # fmt: skip
+          "card ", "ssn", "api_key", "tel ", "call me", "2001:db8", "::", "%40", "\\u0040", "\\u002B", "://a:", "\u00a0", "\u2011", "\uff20", "\u200b",
+          "\uff14", "\\u00fc", "u\u0308", "пример", "例子")]  # fmt: skip
 texts = st.one_of(
     st.text(max_size=20),
     st.lists(st.sampled_from([*BITS, *HINTS]), max_size=8).map("".join),

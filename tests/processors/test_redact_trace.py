@@ -144,6 +144,33 @@ def test_escapes_in_text_without_findings_stay_as_they_are() -> None:
         ({"id": "630427373398"}, {"id": "630427373398"}),
         ({"api_key": "9f8a7c6b5d4e3f2a1b0c"}, {"api_key": "<KEY_1>"}),
         ({"etag": "9f8a7c6b5d4e3f2a1b0c"}, {"etag": "9f8a7c6b5d4e3f2a1b0c"}),
+        (
+            {"headers": {"Authorization": "Basic YW5uOnNlY3JldHBhc3M="}},
+            {"headers": {"Authorization": "Basic <KEY_1>"}},
+        ),
+        (
+            {"headers": {"authorization": "token 9f8a7c6b5d4e3f2a1b0c"}},
+            {"headers": {"authorization": "token <KEY_1>"}},
+        ),
+        ({"ssn": ["378051120", "378051121"]}, {"ssn": ["<SSN_1>", "<SSN_2>"]}),
+        (
+            {"ssns": {"ann": "378051120", "a b": 378051121}},
+            {"ssns": {"ann": "<SSN_1>", "a b": "<SSN_2>"}},
+        ),
+        ({"phones": ["4155552671", 4155552672]}, {"phones": ["<PHONE_1>", "<PHONE_2>"]}),
+        ({"phone": [{"n": [4155552671]}]}, {"phone": [{"n": ["<PHONE_1>"]}]}),
+        ({"phone": {"a": "x", "order": "4155552671"}}, {"phone": {"a": "x", "order": "<PHONE_1>"}}),
+        ({"x_api_key": ["9f8a7c6b5d4e3f2a1b0c"]}, {"x_api_key": ["<KEY_1>"]}),
+        (
+            {"card": {"expires": "12/27", "number": "630427373398"}},
+            {"card": {"expires": "12/27", "number": "<CARD_1>"}},
+        ),
+        ({"card": {"phone": "4155552671"}}, {"card": {"phone": "<PHONE_1>"}}),
+        ({"orders": ["4155552671"]}, {"orders": ["4155552671"]}),
+        (
+            {"m": "my card is", "n": [None, True, -1.5, 4111111111111111]},
+            {"m": "my card is", "n": [None, True, -1.5, "<CARD_1>"]},
+        ),
         ({"n": 4111111111111111.5, "m": 0.4111111111111111}, None),
         ({"n": True, "m": None, "k": -3, "l": 1e300}, None),
     ],
@@ -211,6 +238,14 @@ HOSTILE = {
     "hexadecimal groups": "ab:",
     "escapes": "\\u0040",
     "quotes": '"\\',
+    "backslashes": "\\" * 10,
+    "escaped letters": r"\\\\u00fc@b.cc ",
+    "narrow spaces": "4111\u202f1111\u00a0",
+    "nothing to be seen": "a\u200b@b.cc",
+    "mails in other scripts": "ж@例.рф ",
+    "columns": "4111\t",
+    "numbers abroad": "+1 415 555 2671 12 ",
+    "lists": '{"phones":["1"],"card":{"a":',
 }
 EVERYWHERE = Redactor(regions=("US", "GB", "DE", "FR", "IT"))
 SECOND = SecondPass()

@@ -42,6 +42,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
         ({"a": f"\n{SSN}\n"}, ("SSN",)),
         ({"a": json.dumps({"b": f"\n{KEY}"})}, ("KEY",)),
         ({"a": int(CARD)}, ("CARD",)),
+        ({"ann\uff20x.org": 1, "4111\u00a01111\u00a01111\u00a01111": 2}, ("CARD", "EMAIL")),
         ({"a": "<EMAIL_1> <CARD_2> <KEY_1> <SSN_1>", "n": 0.4111111111111111}, ()),
         ({"a": "10.0.0.1, +33 1 23 45 67 89"}, ()),
         ({"a": "4111111111111112, 000-12-3456, task-" + "long-" * 9}, ()),
