@@ -68,12 +68,15 @@ class ExportDataset:
         sealed = self._store.manifest(digest)
         if format is Format.PREFERENCE and not sum(sealed.pairs.values()):
             raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{digest} has no preference pairs")
+        made = not folder.exists()
         require_empty(folder)
         skipped: Counter[str] = Counter()
-        if format is Format.PARQUET:
-            files = self._tables(sealed, folder, say)
-        else:
-            files = self._lines(sealed, folder, format, skipped, say)
+        files = self._files(sealed, folder, format, skipped, say)
+        if not files:
+            if made:
+                folder.rmdir()
+            left = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
+            raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{digest} as {format}; {left}")
         (folder / CARD).write_text(_front(files) + card_markdown(sealed), encoding="utf-8")
         manifest = {
             "dataset": digest,
@@ -87,6 +90,18 @@ class ExportDataset:
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         return manifest
+
+    def _files(
+        self,
+        sealed: Manifest,
+        folder: Path,
+        format: Format,  # noqa: A002 - what it is
+        skipped: Counter[str],
+        say: Say,
+    ) -> list[dict[str, Any]]:
+        if format is Format.PARQUET:
+            return self._tables(sealed, folder, say)
+        return self._lines(sealed, folder, format, skipped, say)
 
     def _tables(self, sealed: Manifest, folder: Path, say: Say) -> list[dict[str, Any]]:
         """Everything that is known of examples and pairs; messages and tools are JSON texts."""
@@ -126,9 +141,6 @@ class ExportDataset:
             else:
                 writers.setdefault(split, JsonLines(folder / f"{split}.jsonl")).write(record)
             say("Exporting", number + 1, max(total, number + 1))
-        if not writers:
-            left = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
-            raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{sealed.digest} as {format}; {left}")
         return [_file(writers[s].close(), s, writers[s].rows) for s in Split if s in writers]
 
     def _records(

@@ -187,6 +187,20 @@ def test_real_conversations_load_turn_by_turn(
     assert all(isinstance(call["function"]["arguments"], dict) for call in calls)
 
 
+def test_nothing_to_say_leaves_no_folder(
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was there stays, empty."""
+    monkeypatch.setattr("operations.export_dataset.alpaca", lambda _: "tool_calls")
+    (tmp_path / "mine").mkdir()
+    for name in ("new", "mine"):
+        with pytest.raises(Unrecoverable) as caught:
+            ExportDataset(installed.store)(installed.second.digest, tmp_path / name, Format.ALPACA)
+        assert caught.value.code is Code.NOTHING_TO_EXPORT
+        assert "tool_calls" in str(caught.value)
+    assert [(path.name, list(path.iterdir())) for path in tmp_path.iterdir()] == [("mine", [])]
+
+
 def test_a_folder_with_something_in_it_and_nothing_to_say_are_refused(
     installed: Installed, tmp_path: Path
 ) -> None:
