@@ -98,6 +98,10 @@ def card(
         return
     try:
         html.write_text(card_page(manifest), encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        detail = f"--html {html}: {error.strerror}"
+        remedy = "name a file in a folder that is there"
+        raise Unrecoverable(Code.BAD_OPTION, detail, remedy=remedy) from error
     except OSError as error:
         raise Unrecoverable(Code.UNWRITABLE, f"{html}: {error.strerror}") from error
     typer.echo(f"Written: {html}")

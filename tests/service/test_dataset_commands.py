@@ -9,6 +9,7 @@ import pytest
 
 from schemas.datasets import ShardKind
 from schemas.errors import Code
+from service.cli.datasets_compare import _print_findings
 from service.settings import load
 from stores.control import registry
 from stores.control.database import Database, sqlite_url
@@ -36,8 +37,11 @@ def test_list_show_and_card(installed: Installed, tmp_path: Path) -> None:
     page = tmp_path / "card.html"
     assert str(page) in command(installed, "card", digest, "--html", str(page))
     assert page.read_text().startswith("<!doctype html>")
-    nowhere = str(tmp_path / "no" / "card.html")
-    assert Code.UNWRITABLE.number in command(installed, "card", digest, "--html", nowhere, code=2)
+    for place in (tmp_path / "no" / "card.html", tmp_path, page / "card.html"):
+        line = command(installed, "card", digest, "--html", str(place), code=2)
+        assert Code.BAD_OPTION.number in line
+        assert str(place) in line
+        assert "free space" not in line
 
 
 def test_no_digest_and_the_start_of_several_are_one_line(installed: Installed) -> None:
@@ -71,6 +75,24 @@ def test_verify_says_yes_and_then_what_is_wrong(installed: Installed) -> None:
         assert Code.DATASET_CORRUPT.number in command(installed, "verify", manifest.digest, code=2)
     finally:
         store.objects.put(key, whole)
+
+
+def test_verify_says_what_it_could_not_check(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_findings(
+        {
+            "shards": 1,
+            "examples": 0,
+            "pairs": 0,
+            "faults": ["index.parquet cannot be read"],
+            "crossing": {"row": None, "user": 2},
+            "golden": {"row": 0},
+        }
+    )
+    said = capsys.readouterr().out
+    (row,) = [line for line in said.splitlines() if "row" in line]
+    assert "not checked" in row
+    (user,) = [line for line in said.splitlines() if "user" in line]
+    assert "2" in user
 
 
 def test_verify_of_a_dataset_that_leaks_ends_with_2(installed: Installed) -> None:
