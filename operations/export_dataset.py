@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
@@ -24,7 +25,7 @@ from processors.curation.formats.preference import both_sides, desirable, prefer
 from processors.curation.formats.shapes import Shape, shapes
 from schemas.datasets import Example, Manifest, Pair, ShardKind, Split
 from schemas.digests import compact_json, digest_of, file_digest
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, LorikeetError, Unrecoverable
 from stores.datasets.columns import COLUMNS, json_text
 from stores.datasets.store import DatasetStore
 
@@ -68,15 +69,9 @@ class ExportDataset:
         sealed = self._store.manifest(digest)
         if format is Format.PREFERENCE and not sum(sealed.pairs.values()):
             raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{digest} has no preference pairs")
-        made = not folder.exists()
-        require_empty(folder)
         skipped: Counter[str] = Counter()
-        files = self._files(sealed, folder, format, skipped, say)
-        if not files:
-            if made:
-                folder.rmdir()
-            left = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
-            raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{digest} as {format}; {left}")
+        with _own(folder):
+            files = self._files(sealed, folder, format, skipped, say)
         (folder / CARD).write_text(_front(files) + card_markdown(sealed), encoding="utf-8")
         manifest = {
             "dataset": digest,
@@ -141,6 +136,9 @@ class ExportDataset:
             else:
                 writers.setdefault(split, JsonLines(folder / f"{split}.jsonl")).write(record)
             say("Exporting", number + 1, max(total, number + 1))
+        if not writers:
+            left = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
+            raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{sealed.digest} as {format}; {left}")
         return [_file(writers[s].close(), s, writers[s].rows) for s in Split if s in writers]
 
     def _records(
@@ -172,6 +170,19 @@ class ExportDataset:
                 yield example.split, record
         for pair in self._store.pairs(digest):
             yield from ((pair.split, record) for record in both_sides(pair) if new(record))
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """An empty folder for files; one that was made for them goes again where there are none."""
+    made = not folder.exists()
+    require_empty(folder)
+    try:
+        yield
+    except LorikeetError:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 class _Rows:

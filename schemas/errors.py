@@ -135,7 +135,7 @@ class Code(Enum):
     DATASET_CORRUPT = (
         "E7302",
         "a dataset does not match its manifest",
-        "seal it again, which mends it if no rows came since; else restore its files",
+        "mend it: lorikeet datasets seal MODEL --again DIGEST; or restore its files",
     )
     NO_SUCH_DATASET = ("E7303", "there is no such dataset", "see: lorikeet datasets list")
     DATASET_ONE_SIDED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,10 @@ from service.cli.options import (
     utc,
     wiring_of,
 )
+
+if TYPE_CHECKING:
+    from schemas.datasets import Recipe
+    from service.wiring import Wiring
 
 _DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
 _SPLITS = ("train", "validation", "test")
@@ -111,6 +115,14 @@ def card(
 def seal_dataset(
     model: Annotated[str, typer.Argument(help="The model's name.")],
     tenant: Tenant = "default",
+    again: Annotated[
+        str | None,
+        typer.Option(
+            "--again",
+            metavar="DIGEST",
+            help="The window and recipe of this dataset of the model once more; mends its files.",
+        ),
+    ] = None,
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -120,11 +132,24 @@ def seal_dataset(
     from stores.control import counters  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
-    settings = wiring.settings.model(tenant, model)
+    recipe = wiring.settings.model(tenant, model).recipe
     wiring.count_ledger()
-    offsets = wiring.database.read(counters.offsets)
-    manifest = wiring.seal_dataset(tenant, model, settings.recipe, offsets, clock())
+    if again is None:
+        offsets = wiring.database.read(counters.offsets)
+    else:
+        recipe, offsets = _window(wiring, tenant, model, again)
+    manifest = wiring.seal_dataset(tenant, model, recipe, offsets, clock())
     _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
+
+
+def _window(
+    wiring: Wiring, tenant: str, model: str, digest: str
+) -> tuple[Recipe, Mapping[str, int]]:
+    found = wiring.datasets.manifest(whole_digest(wiring, digest))
+    if (found.tenant, found.model) != (tenant, model):
+        detail = f"--again {digest}: it is of {found.tenant}/{found.model}"
+        raise Unrecoverable(Code.BAD_OPTION, detail)
+    return found.recipe, found.offsets
 
 
 def _print_manifest(manifest: dict[str, Any], *, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from processors.curation.formats.preference import preference
 from schemas.chat import Message
 from schemas.digests import digest_of, file_digest
 from schemas.errors import Code, Unrecoverable
+from stores.datasets.store import INDEX
 from tests.imports import real_traces as traces
 from tests.sealed import Installed, install
 
@@ -199,6 +200,15 @@ def test_nothing_to_say_leaves_no_folder(
         assert caught.value.code is Code.NOTHING_TO_EXPORT
         assert "tool_calls" in str(caught.value)
     assert [(path.name, list(path.iterdir())) for path in tmp_path.iterdir()] == [("mine", [])]
+
+
+def test_a_dataset_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
+    found = install(tmp_path)
+    found.store.objects.put(f"datasets/{found.first.digest}/{INDEX}", b"{}")
+    with pytest.raises(Unrecoverable) as caught:
+        ExportDataset(found.store)(found.first.digest, tmp_path / "new", Format.KTO)
+    assert caught.value.code is Code.DATASET_CORRUPT
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_something_in_it_and_nothing_to_say_are_refused(

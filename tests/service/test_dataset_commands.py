@@ -77,6 +77,20 @@ def test_verify_says_yes_and_then_what_is_wrong(installed: Installed) -> None:
         store.objects.put(key, whole)
 
 
+def test_a_damaged_dataset_is_mended_though_rows_came_since(tmp_path: Path) -> None:
+    found = install(tmp_path)
+    found.config.write_text(f"{found.config.read_text()}models: [{{name: m}}, {{name: n}}]\n")
+    first = found.first.digest
+    found.store.objects.put(f"datasets/{first}/index.parquet", b"{}")
+    line = command(found, "verify", first, code=2)
+    assert "not checked" in line
+    assert "seal MODEL --again DIGEST" in line
+    other = command(found, "seal", "n", "--again", first, code=2)
+    assert Code.BAD_OPTION.number in other
+    assert said_by(found, "seal", "m", "--again", first[:8])["digest"] == first
+    assert "The dataset is what its manifest says." in command(found, "verify", first)
+
+
 def test_verify_says_what_it_could_not_check(capsys: pytest.CaptureFixture[str]) -> None:
     _print_findings(
         {
