@@ -142,9 +142,7 @@ def seal_dataset(
     _print_manifest(manifest.model_dump(mode="json"), as_json=as_json)
 
 
-def _window(
-    wiring: Wiring, tenant: str, model: str, digest: str
-) -> tuple[Recipe, Mapping[str, int]]:
+def _window(wiring: Wiring, tenant: str, model: str, digest: str) -> tuple[Recipe, dict[str, int]]:
     found = wiring.datasets.manifest(whole_digest(wiring, digest))
     if (found.tenant, found.model) != (tenant, model):
         detail = f"--again {digest}: it is of {found.tenant}/{found.model}"
