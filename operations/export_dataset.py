@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
@@ -24,7 +25,7 @@ from processors.curation.formats.preference import both_sides, desirable, prefer
 from processors.curation.formats.shapes import Shape, shapes
 from schemas.datasets import Example, Manifest, Pair, ShardKind, Split
 from schemas.digests import compact_json, digest_of, file_digest
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, LorikeetError, Unrecoverable
 from stores.datasets.columns import COLUMNS, json_text
 from stores.datasets.store import DatasetStore
 
@@ -68,12 +69,9 @@ class ExportDataset:
         sealed = self._store.manifest(digest)
         if format is Format.PREFERENCE and not sum(sealed.pairs.values()):
             raise Unrecoverable(Code.NOTHING_TO_EXPORT, f"{digest} has no preference pairs")
-        require_empty(folder)
         skipped: Counter[str] = Counter()
-        if format is Format.PARQUET:
-            files = self._tables(sealed, folder, say)
-        else:
-            files = self._lines(sealed, folder, format, skipped, say)
+        with _own(folder):
+            files = self._files(sealed, folder, format, skipped, say)
         (folder / CARD).write_text(_front(files) + card_markdown(sealed), encoding="utf-8")
         manifest = {
             "dataset": digest,
@@ -87,6 +85,18 @@ class ExportDataset:
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         return manifest
+
+    def _files(
+        self,
+        sealed: Manifest,
+        folder: Path,
+        format: Format,  # noqa: A002 - what it is
+        skipped: Counter[str],
+        say: Say,
+    ) -> list[dict[str, Any]]:
+        if format is Format.PARQUET:
+            return self._tables(sealed, folder, say)
+        return self._lines(sealed, folder, format, skipped, say)
 
     def _tables(self, sealed: Manifest, folder: Path, say: Say) -> list[dict[str, Any]]:
         """Everything that is known of examples and pairs; messages and tools are JSON texts."""
@@ -160,6 +170,19 @@ class ExportDataset:
                 yield example.split, record
         for pair in self._store.pairs(digest):
             yield from ((pair.split, record) for record in both_sides(pair) if new(record))
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """An empty folder for files; one that was made for them goes again where there are none."""
+    made = not folder.exists()
+    require_empty(folder)
+    try:
+        yield
+    except LorikeetError:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 class _Rows:

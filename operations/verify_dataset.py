@@ -39,8 +39,8 @@ class VerifyDataset:
         """The findings; `faults` is empty, and `crossing` and `golden` count nothing, where all is well.
 
         `faults` are lines on what does not agree with the manifest, shard by shard, then as a whole;
-        `crossing` counts the values in more than one part by fact, `golden` what is in the golden set too. Near
-        duplicates are not searched for again.
+        `crossing` counts the values in more than one part by fact, `golden` what is in the golden set too; a fact
+        of which none was found though not all could be read is None. Near duplicates are not searched for again.
         """
         manifest = self._store.manifest(digest)
         reading = _Reading(self._store, manifest, digest)
@@ -55,8 +55,11 @@ class VerifyDataset:
             "examples": len(reading.digests[ShardKind.EXAMPLES]),
             "pairs": len(reading.digests[ShardKind.PAIRS]),
             "faults": reading.faults,
-            "crossing": crossing(reading.lines),
-            "golden": golden_inside(reading.lines, cases),
+            "crossing": _checked(crossing(reading.lines), whole=reading.whole),
+            "golden": _checked(
+                golden_inside(reading.lines, cases or ()),
+                whole=reading.whole and cases is not None,
+            ),
         }
 
 
@@ -68,6 +71,8 @@ class _Reading:
         self._batches: list[pa.RecordBatch] = []
         self._counts: dict[ShardKind, Counter[str]] = {kind: Counter() for kind in ShardKind}
         self.faults: list[str] = []
+        self.whole = True
+        """Whether every example and every pair could be read so far."""
         self.digests: dict[ShardKind, list[bytes]] = {kind: [] for kind in ShardKind}
         self._table(f"datasets/{digest}/{FATES}", FATES, manifest.files.get(FATES))
         index = self._table(f"datasets/{digest}/{INDEX}", INDEX, manifest.files.get(INDEX))
@@ -80,9 +85,12 @@ class _Reading:
 
     def read(self, shard: Shard) -> None:
         """Read one; what is wrong with it is a fault."""
+        self.whole = self._understood(shard) and self.whole
+
+    def _understood(self, shard: Shard) -> bool:
         table = self._table(shard_key(shard), shard.name, shard.file)
         if table is None:
-            return
+            return False
         records = table.to_pylist()
         if len(records) != shard.rows:
             self.faults.append(f"{shard.name}: {len(records):,} rows, not {shard.rows:,}")
@@ -92,14 +100,15 @@ class _Reading:
             items = [self._item(record, shard) for record in records]
         except (ValueError, TypeError, KeyError) as error:
             self.faults.append(f"{shard.name} is not understood: {error}")
-            return
+            return False
         except StopIteration:
             self.faults.append(f"{shard.name}: {INDEX} ends before it")
-            return
+            return False
         self.digests[shard.kind] += [_bytes_of(item.content()) for item in items]
         self._counts[shard.kind].update(str(item.split) for item in items)
         facts = [line for item in items for line in _facts(item)]
         self._batches.append(pa.RecordBatch.from_pylist(facts, schema=SCHEMA))
+        return True
 
     def compare(self) -> None:
         """What was read, as a whole, with the manifest."""
@@ -120,15 +129,15 @@ class _Reading:
         if not whole == manifest.digest == self._digest:
             self.faults.append(f"its content has the digest {whole}, not {self._digest}")
 
-    def golden(self) -> list[GoldenCase]:
-        """The cases that must not be in it."""
+    def golden(self) -> list[GoldenCase] | None:
+        """The cases that must not be in it; None if they cannot be read."""
         if self._manifest.golden is None:
             return []
         try:
             return self._store.golden(self._manifest.golden)
         except LorikeetError as error:
             self.faults.append(f"golden set: {error.what}")
-            return []
+            return None
 
     def _table(self, key: str, name: str, digest: str | None) -> pa.Table | None:
         try:
@@ -158,6 +167,11 @@ def _bytes_of(content: Mapping[str, Any]) -> bytes:
 
 def _facts(item: Example | Pair) -> Iterator[Line]:
     return example_lines(item) if isinstance(item, Example) else pair_lines(item)
+
+
+def _checked(found: Mapping[str, int], *, whole: bool) -> dict[str, int | None]:
+    """What was found; none found in a part says nothing of the whole."""
+    return {fact: count if count or whole else None for fact, count in found.items()}
 
 
 def _said(counts: Mapping[str, int]) -> str:

@@ -132,7 +132,11 @@ class Code(Enum):
         "too few examples are left",
         "wait for more, or loosen the recipe",
     )
-    DATASET_CORRUPT = ("E7302", "a dataset does not match its manifest", "seal it again")
+    DATASET_CORRUPT = (
+        "E7302",
+        "a dataset does not match its manifest",
+        "mend it: lorikeet datasets seal MODEL --again DIGEST; or restore its files",
+    )
     NO_SUCH_DATASET = ("E7303", "there is no such dataset", "see: lorikeet datasets list")
     DATASET_ONE_SIDED = (
         "E7304",

@@ -50,6 +50,11 @@ class QuarantineAdapters:
             self._train(found, name, now)
             self._fault("job_made")
 
+    def concerned(self, found: Erasure, datasets: set[str]) -> list[str]:
+        """Model and version of the adapters that would go to quarantine for these datasets."""
+        versions = self._versions(found, datasets)
+        return [f"{v.model} {v.version}" for v in versions if v.stage != Stage.QUARANTINE]
+
     def _versions(self, found: Erasure, tainted: set[str]) -> list[AdapterVersion]:
         known = self._database.read(lambda c: registry.every(c, found.tenant))
         return [version for version in known if version.dataset_digest in tainted]

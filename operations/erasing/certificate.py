@@ -12,6 +12,10 @@ _TITLES = {
     ErasureKind.ERASURE: "Certificate of erasure",
     ErasureKind.POISON: "Certificate of quarantine",
 }
+_ANEW = (
+    "- To seal again is to decide the window anew (duplicates, outliers, shares, balance, split): beside the"
+    " subject's examples others may be gone, and some that had been left out may have come in"
+)
 
 
 def facts(found: Erasure, finished_at: str, not_covered: Sequence[str]) -> dict[str, Any]:
@@ -152,6 +156,8 @@ def _done(certificate: Mapping[str, Any]) -> list[str]:
             f"- Dataset {one['model']} {one['version']} {one['digest']}, {one['rows']:,} examples and"
             f" pairs of the subject: deleted, {then}"
         )
+    if any(one["successor"] for one in certificate["datasets"]):
+        lines.append(_ANEW)
     for name, one in certificate["adapters"].items():
         back = f"; {one['returned_to']} serves again" if one["returned_to"] else ""
         lines.append(f"- Adapter {name} {one['adapter']} ({one['was']}): in quarantine{back}")

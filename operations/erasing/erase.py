@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -54,6 +54,14 @@ class Surroundings:
     topics: Sequence[str]
     dead_letter_topic: str
     copies: Callable[[], Sequence[str]]
+
+
+class Touched(NamedTuple):
+    """What an erasure is about: how many rows, the digests of datasets, adapters as model and version."""
+
+    rows: int
+    datasets: list[str]
+    adapters: list[str]
 
 
 class Erase:
@@ -103,6 +111,33 @@ class Erase:
             )
         )
 
+    def preview(
+        self,
+        tenant: str,
+        subject: Mapping[str, str],
+        now: datetime,
+        kind: ErasureKind = ErasureKind.ERASURE,
+    ) -> Touched:
+        """What it would touch as things are; nothing is changed, nor put on record."""
+        asked = Erasure(
+            id=erasures.erasure_id(tenant, kind, subject),
+            tenant=tenant,
+            kind=kind,
+            subject=subject,
+            reason="",
+            requested_by="",
+            requested_at=now,
+            state=ErasureState.ASKED,
+            report={},
+            certificate=None,
+            updated_at=now,
+        )
+        rows = self._steps.rows.concerned(asked)
+        held = self._steps.datasets.concerned(asked, ErasureIndex([asked]), rows)
+        learned = {one.manifest.digest for one in held if one.rows}
+        adapters = self._steps.adapters.concerned(asked, learned)
+        return Touched(len(rows), [one.manifest.digest for one in held], adapters)
+
     def recall(self, now: datetime) -> None:
         """Ask again for what certificates name and the control database does not know: it is an older one.
 
@@ -122,16 +157,16 @@ class Erase:
     def __call__(self, clock: Clock, name: str | None = None) -> list[Erasure]:
         """Carry out what was asked for and is not done, and `name` in any case; these, certified.
 
+        Those that are done are looked at once more for a while, and named where more was found.
         Raises NotReady(LEASE_TAKEN) while another process does, or what a step meets: call it again.
         """
         self.recall(clock())
         if not self._due(name, clock()):
             return []
         with HeldLease(self._database, LEASE, self._owner, clock):
-            return [
-                self._carry_out(one, clock, thorough=one.id == name)
-                for one in self._due(name, clock())
-            ]
+            due = self._due(name, clock())
+            done = [self._carry_out(one, clock, thorough=one.id == name) for one in due]
+        return [now for was, now in zip(due, done, strict=True) if now.id == name or now != was]
 
     def _due(self, name: str | None, now: datetime) -> list[Erasure]:
         """What is not done, or only just: a writer may have committed what it decided before."""

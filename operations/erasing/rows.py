@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+
 from operations.count_ledger import CountLedger
+from operations.erasing.row_names import PLACE, row_names
 from operations.hold_lease import HeldLease
 from operations.maintain_ledger import LEASE
 from processors.curation.emptying import Emptying, spoken_of
@@ -63,6 +66,15 @@ class EmptyRows:
             deleted = ledger.purge(self._place, self._fault)
             return self._report(found, deleted)
 
+    def concerned(self, found: Erasure) -> set[str]:
+        """The ids of the rows that it would empty; nothing is changed."""
+        emptying = self._emptying(found, self._runs(found))
+        names: set[str] = set()
+        for keys in ledger.keys(self._place, (*emptying.columns, *PLACE)):
+            wanted = pa.array([name == found.id for name in emptying.wanted(keys)], pa.bool_())
+            names.update(row_names(keys.filter(wanted)))
+        return names
+
     def late(self, found: Erasure) -> bool:
         """Whether a writer that did not know of it yet has added rows of the subject since."""
         known = found.report["rows"]
@@ -91,30 +103,35 @@ class EmptyRows:
             }
         }
 
-    def _emptying(self, found: Erasure) -> Emptying:
-        """By this erasure and those that were done before."""
+    def _emptying(self, found: Erasure, runs: Iterable[tuple[str, str]] = ()) -> Emptying:
+        """By this erasure and those that were done before; `runs` are not on record yet."""
 
         def read(connection: Any) -> Emptying:
             known = [
                 one
                 for one in erasures.every(connection)
-                if one.id == found.id or one.state is ErasureState.CERTIFIED
+                if one.id != found.id and one.state is ErasureState.CERTIFIED
             ]
-            return Emptying(ErasureIndex(known, erasures.runs(connection)))
+            return Emptying(ErasureIndex([*known, found], [*erasures.runs(connection), *runs]))
 
         return self._database.read(read)
 
     def _note_runs(self, found: Erasure) -> None:
         """Before they are emptied: afterwards nobody can tell whose they were."""
+        self._database.write(partial(erasures.add_runs, runs=self._runs(found)))
+        self._fault("runs_noted")
+
+    def _runs(self, found: Erasure) -> list[tuple[str, str]]:
+        """The runs that are emptied, as `erasures.add_runs` takes them."""
         emptying = self._emptying(found)
         runs: set[tuple[str, str]] = set()
         named: set[str] = set()
         for keys in ledger.keys(self._place, emptying.columns):
             runs.update(emptying.runs(keys))
             named |= spoken_of(keys)
-        wanted = [(run, name) for run, name in runs if run in named or not emptying.of_source(name)]
-        self._database.write(partial(erasures.add_runs, runs=sorted(wanted)))
-        self._fault("runs_noted")
+        return sorted(
+            (run, name) for run, name in runs if run in named or not emptying.of_source(name)
+        )
 
     def _empty(self, day: str, emptying: Emptying) -> None:
         for attempt in itertools.count(1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,12 +31,14 @@ class Emptying:
 
     def concerns(self, keys: pa.Table) -> bool:
         """Whether rows with these `KEYS` are of a subject, and not known to be empty already."""
+        return any(name is not None for name in self.wanted(keys))
+
+    def wanted(self, keys: pa.Table) -> Iterator[str | None]:
+        """The erasure that empties each row with these `KEYS`; None for one that stays, or is empty already."""
         columns = _lists(keys)
         said = zip(columns["disposition"], columns["reasons"], _telling(columns), strict=True)
-        return any(
-            mark is not None and not _is_empty(mark, *rest)
-            for mark, rest in zip(self._index.marks(columns), said, strict=True)
-        )
+        for mark, rest in zip(self._index.marks(columns), said, strict=True):
+            yield mark.erasure if mark is not None and not _is_empty(mark, *rest) else None
 
     def runs(self, keys: pa.Table) -> list[tuple[str, str]]:
         """(`run_keys`, erasure) of each run that is of a subject."""

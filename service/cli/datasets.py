@@ -24,7 +24,7 @@ from service.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from schemas.datasets import Manifest
+    from schemas.datasets import Manifest, Recipe
     from service.wiring import Wiring
 
 _DATASETS = typer.Typer(help="Sealed datasets.", no_args_is_help=True)
@@ -125,6 +125,10 @@ def card(
         return
     try:
         html.write_text(card_page(manifest), encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        detail = f"--html {html}: {error.strerror}"
+        remedy = "name a file in a folder that is there"
+        raise Unrecoverable(Code.BAD_OPTION, detail, remedy=remedy) from error
     except OSError as error:
         raise Unrecoverable(Code.UNWRITABLE, f"{html}: {error.strerror}") from error
     typer.echo(f"Written: {html}")
@@ -134,6 +138,14 @@ def card(
 def seal_dataset(
     model: Annotated[str, typer.Argument(help="The model's name.")],
     tenant: Tenant = "default",
+    again: Annotated[
+        str | None,
+        typer.Option(
+            "--again",
+            metavar="DIGEST",
+            help="The window and recipe of this dataset of the model once more; mends its files.",
+        ),
+    ] = None,
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -146,16 +158,28 @@ def seal_dataset(
     from stores.control import counters, registry  # noqa: PLC0415
 
     wiring = wiring_of(config, data)
-    settings = wiring.settings.model(tenant, model)
+    recipe = wiring.settings.model(tenant, model).recipe
     wiring.count_ledger()
-    offsets = wiring.database.read(counters.offsets)
+    if again is None:
+        offsets = wiring.database.read(counters.offsets)
+    else:
+        recipe, offsets = _window(wiring, tenant, model, again)
     known = {d["digest"] for d in wiring.database.read(registry.dataset_list)}
-    manifest = wiring.seal_dataset(tenant, model, settings.recipe, offsets, clock())
+    manifest = wiring.seal_dataset(tenant, model, recipe, offsets, clock())
     if as_json:
         print_json(manifest.model_dump(mode="json"))
         return
     typer.echo("Sealed already:" if manifest.digest in known else "Newly sealed:")
     _print_summary(wiring, manifest)
+
+
+def _window(wiring: Wiring, tenant: str, model: str, digest: str) -> tuple[Recipe, dict[str, int]]:
+    """The recipe and the offsets that a dataset of the model was sealed with."""
+    found = wiring.datasets.manifest(whole_digest(wiring, digest))
+    if (found.tenant, found.model) != (tenant, model):
+        detail = f"--again {digest}: it is of {found.tenant}/{found.model}"
+        raise Unrecoverable(Code.BAD_OPTION, detail)
+    return found.recipe, found.offsets
 
 
 def _print_summary(wiring: Wiring, manifest: Manifest) -> None:

@@ -113,12 +113,17 @@ def verify(
         raise Unrecoverable(Code.DATASET_LEAKS, ", ".join(leaks))
 
 
+def _checked(found: Mapping[str, int | None], fact: str) -> int | str:
+    count = found.get(fact, "–")
+    return "not checked" if count is None else count
+
+
 def _print_findings(found: Mapping[str, Any]) -> None:
     read = (("shards", "shard"), ("examples", "example"), ("pairs", "pair"))
     typer.echo(", ".join(counted(found[name], one) for name, one in read) + " read")
     facts = [*dict.fromkeys([*found["crossing"], *found["golden"]])]
     rows = [
-        (fact.replace("_", " "), *(found[part].get(fact, "–") for part in ("crossing", "golden")))
+        (fact.replace("_", " "), *(_checked(found[part], fact) for part in ("crossing", "golden")))
         for fact in facts
     ]
     print_table("Values found", ["fact", "in two\nparts", "in the\ngolden set"], rows)

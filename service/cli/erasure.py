@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,6 +23,7 @@ from service.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from operations.erasing.erase import Touched
     from schemas.erasures import Erasure, ErasureKind
     from service.wiring import Wiring
 
@@ -30,6 +31,9 @@ _Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ce
 _By = Annotated[str | None, typer.Option("--by", help="Who asks (default: who is logged in).")]
 _Tenant = Annotated[str, typer.Option("--tenant", help="Whose data it is among.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what it would touch; nothing is changed.")
+]
 
 _NOBODY = (
     "no row of this subject was found. Names count to the letter, capitals and spaces at the ends too:"
@@ -58,6 +62,7 @@ def erase(
     by: _By = None,
     tenant: _Tenant = "default",
     yes: _Yes = False,
+    dry_run: _DryRun = False,
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -73,9 +78,12 @@ def erase(
     if subject is None:
         _carry_out(wiring, None, as_json=as_json)
         return
-    named = subject_of(subject, tenant, wiring.curation)
-    ask(f"Erase {subject} of {tenant}? It cannot be undone.", yes=yes)
-    _take_back(wiring, ErasureKind.ERASURE, tenant, named, reason, by, as_json=as_json)
+    asked = _Asked(ErasureKind.ERASURE, tenant, subject_of(subject, tenant, wiring.curation))
+    if dry_run:
+        _print_preview(wiring, asked, as_json=as_json)
+        return
+    _confirm(wiring, asked, f"Erase {subject} of {tenant}?", yes=yes)
+    _take_back(wiring, asked, reason, by, as_json=as_json)
 
 
 def quarantine(
@@ -84,6 +92,7 @@ def quarantine(
     by: _By = None,
     tenant: _Tenant = "default",
     yes: _Yes = False,
+    dry_run: _DryRun = False,
     config: Config = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -94,8 +103,12 @@ def quarantine(
 
     wiring = wiring_of(config, data)
     named = subject_of(f"source:{source}", tenant, wiring.curation)
-    ask(f"Take back all that came from {source} of {tenant}? It cannot be undone.", yes=yes)
-    _take_back(wiring, ErasureKind.POISON, tenant, named, reason, by, as_json=as_json)
+    asked = _Asked(ErasureKind.POISON, tenant, named)
+    if dry_run:
+        _print_preview(wiring, asked, as_json=as_json)
+        return
+    _confirm(wiring, asked, f"Take back all that came from {source} of {tenant}?", yes=yes)
+    _take_back(wiring, asked, reason, by, as_json=as_json)
 
 
 def erasures(
@@ -134,21 +147,50 @@ def erasures(
     print_table("Erasures", columns, rows, whole=["id", "asked", "certificate"])
 
 
+class _Asked(NamedTuple):
+    kind: ErasureKind
+    tenant: str
+    subject: Mapping[str, str]
+
+
+def _preview(wiring: Wiring, asked: _Asked) -> Touched:
+    from service.wiring import clock  # noqa: PLC0415
+
+    return wiring.erase.preview(asked.tenant, asked.subject, clock(), asked.kind)
+
+
+def _print_preview(wiring: Wiring, asked: _Asked, *, as_json: bool) -> None:
+    found = _preview(wiring, asked)
+    if as_json:
+        print_json(found._asdict())
+        return
+    typer.echo(f"It would touch {_counts(found)}. Nothing was changed.")
+    for digest in found.datasets:
+        typer.echo(f"Dataset {digest}: sealed again without it, and deleted")
+    for adapter in found.adapters:
+        typer.echo(f"Adapter {adapter}: to quarantine")
+
+
+def _confirm(wiring: Wiring, asked: _Asked, question: str, *, yes: bool) -> None:
+    if not yes:
+        counts = _counts(_preview(wiring, asked))
+        ask(f"{question} It touches {counts}, and cannot be undone.", yes=False)
+
+
+def _counts(found: Touched) -> str:
+    counts = ((found.rows, "row"), (len(found.datasets), "dataset"))
+    parts = [counted(count, name) for count, name in (*counts, (len(found.adapters), "adapter"))]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
 def _take_back(
-    wiring: Wiring,
-    kind: ErasureKind,
-    tenant: str,
-    subject: Mapping[str, str],
-    reason: str,
-    by: str | None,
-    *,
-    as_json: bool,
+    wiring: Wiring, asked: _Asked, reason: str, by: str | None, *, as_json: bool
 ) -> None:
     from service.wiring import clock  # noqa: PLC0415
 
-    who = f"user:{by}" if by else actor()
-    said = reason or "asked for"
-    name = wiring.erase.ask(tenant, subject, clock(), kind=kind, reason=said, requested_by=who)
+    tenant, subject = asked.tenant, asked.subject
+    facts = {"reason": reason or "asked for", "requested_by": f"user:{by}" if by else actor()}
+    name = wiring.erase.ask(tenant, subject, clock(), kind=asked.kind, **facts)
     _carry_out(wiring, name, as_json=as_json)
 
 
@@ -160,12 +202,13 @@ def _carry_out(wiring: Wiring, name: str | None, *, as_json: bool) -> None:
     for model in wiring.settings.models:
         if model.name in quarantined:
             wiring.converge_gateways(model, clock)
+    shown = [one for one in done if name in (None, one.id)]
     if as_json:
-        print_json([_facts(one) for one in done])
+        print_json([_facts(one) for one in shown])
         return
-    if not done:
+    if not shown:
         typer.echo("Nothing is left to be erased.")
-    for one in done:
+    for one in shown:
         _, text = wiring.certificates.read(one.certificate or "")
         typer.echo(text)
         rows = sum(one.report["rows"]["emptied"].values())
@@ -200,6 +243,9 @@ def _facts(found: Erasure) -> dict[str, Any]:
         "requested_at": found.requested_at,
         "state": str(found.state),
         "certificate": found.certificate,
+        "rows": sum(found.report.get("rows", {}).get("emptied", {}).values()),
+        "datasets": sorted(found.report.get("datasets", {})),
+        "adapters": sorted(found.report.get("adapters", {})),
     }
 
 

@@ -3,13 +3,16 @@
     datasets/<digest>/manifest.json, index.parquet, fates.parquet
     shards/<sha256>.parquet
 
-A reader trusts only what a manifest names, and checks it.
+A reader trusts only what a manifest names, and checks it. Sealed once more, a dataset is mended where its files
+are damaged. Seals and withdrawals (`withdraw`) may run beside each other, in processes of their own: who deletes
+shards says so first and reads the manifests then; who seals writes the manifest first and then looks whether
+anybody deletes, and whether the shards are there. So one of the two sees the other.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +20,7 @@ import pyarrow.parquet as pq
 
 from schemas.datasets import Example, GoldenCase, Manifest, Pair, Shard, ShardKind, Split
 from schemas.digests import canonical_json, sha256_hex
-from schemas.errors import Code, Unrecoverable
+from schemas.errors import Code, NotReady, Unrecoverable
 from stores.artifacts.objects import ObjectFolder
 from stores.datasets import golden
 from stores.datasets.columns import to_example, to_pair
@@ -25,6 +28,8 @@ from stores.datasets.spill import Draft
 
 MANIFEST = "manifest.json"
 INDEX, FATES = "index.parquet", "fates.parquet"
+WITHDRAWING = "datasets/withdrawing"
+"""There while shards are deleted."""
 
 
 class DatasetStore:
@@ -45,11 +50,14 @@ class DatasetStore:
         split: Split | None = None,
         known: Sequence[Shard] = (),
     ) -> Shard:
-        """Store a shard; one of `known` with the same content is named again, and not written."""
+        """Store a shard; one of `known` with the same content is named again, and not written.
+
+        If its file is what it should be, that is: it is read for it, which costs little beside the rows' texts.
+        """
         content = draft.content
         for shard in known:
             same = (shard.content, shard.kind, shard.split) == (content, kind, split)
-            if same and self.objects.exists(shard_key(shard)):
+            if same and self._whole(shard_key(shard), shard.file):
                 return shard.model_copy(update={"name": name})
         data = _parquet(draft.table)
         found = Shard(
@@ -64,20 +72,21 @@ class DatasetStore:
         return found
 
     def write(self, manifest: Manifest, index: pa.Table, fates: pa.Table) -> Manifest:
-        """Write the dataset's own files, then the manifest; writing again changes nothing.
+        """Write the dataset's own files, then the manifest; writing again changes nothing but what is damaged.
 
-        `index` has a line for each example, in the order of the shards, which are there.
+        `index` has a line for each example, in the order of the shards, which are there. Raises
+        NotReady(LEDGER_REWRITTEN) where an erasure deletes shards meanwhile: seal again.
         """
-        prefix = f"datasets/{manifest.digest}"
+        tables = {INDEX: index, FATES: fates}
         if self.holds(manifest.digest):
-            return self.manifest(manifest.digest)
-        files = {}
-        for name, table in ((INDEX, index), (FATES, fates)):
-            data = _parquet(table)
-            self.objects.put(f"{prefix}/{name}", data)
-            files[name] = sha256_hex(data)
-        complete = manifest.model_copy(update={"files": files})
-        self.objects.put(f"{prefix}/{MANIFEST}", canonical_json(complete.model_dump(mode="json")))
+            return self._mended(manifest, tables)
+        complete = manifest.model_copy(update={"files": self._put_tables(manifest.digest, tables)})
+        self._put_manifest(complete)
+        # In this order: a withdrawal that is over has left its gaps, one that begins now reads this manifest.
+        if self.objects.exists(WITHDRAWING) or not self._has(complete.shards):
+            for name in (MANIFEST, INDEX, FATES):
+                self.objects.delete(f"datasets/{manifest.digest}/{name}")
+            raise _deleted_meanwhile(self.uri(manifest.digest))
         return complete
 
     def holds(self, digest: str) -> bool:
@@ -149,6 +158,48 @@ class DatasetStore:
         """The cases of a golden set, checked against its digest."""
         return golden.read_golden(self.objects, digest)
 
+    def _mended(self, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Manifest:
+        """The dataset as it was sealed, with files of the new seal in the place of those that are damaged."""
+        known = self.manifest(manifest.digest)
+        damaged = {
+            name: table
+            for name, table in tables.items()
+            if not self._whole(f"datasets/{known.digest}/{name}", known.files.get(name))
+        }
+        sound = known.shards == manifest.shards or all(
+            self._whole(shard_key(shard), shard.file) for shard in known.shards
+        )
+        if sound and not damaged:
+            return known
+        if self.objects.exists(WITHDRAWING):  # perhaps of this very dataset
+            raise _deleted_meanwhile(self.uri(known.digest))
+        files = {**known.files, **self._put_tables(known.digest, damaged)}
+        shards = known.shards if sound else manifest.shards
+        mended = known.model_copy(update={"files": files, "shards": shards})
+        if mended != known:  # another library wrote these files
+            self._put_manifest(mended)
+        return mended
+
+    def _put_tables(self, digest: str, tables: Mapping[str, pa.Table]) -> dict[str, str]:
+        """Write a dataset's own files; the SHA-256 of each."""
+        files = {}
+        for name, table in tables.items():
+            data = _parquet(table)
+            self.objects.put(f"datasets/{digest}/{name}", data)
+            files[name] = sha256_hex(data)
+        return files
+
+    def _put_manifest(self, manifest: Manifest) -> None:
+        text = canonical_json(manifest.model_dump(mode="json"))
+        self.objects.put(f"datasets/{manifest.digest}/{MANIFEST}", text)
+
+    def _has(self, shards: Sequence[Shard]) -> bool:
+        return all(self.objects.exists(shard_key(shard)) for shard in shards)
+
+    def _whole(self, key: str, digest: str | None) -> bool:
+        """Whether an object is there, with this SHA-256."""
+        return self.objects.exists(key) and sha256_hex(self.objects.get(key)) == digest
+
     def _own(self, manifest: Manifest, name: str) -> bytes:
         key = f"datasets/{manifest.digest}/{name}"
         data = self.objects.get(key)
@@ -166,6 +217,11 @@ class DatasetStore:
 def shard_key(shard: Shard) -> str:
     """The object that a shard lies in."""
     return f"shards/{shard.file}.parquet"
+
+
+def _deleted_meanwhile(uri: str) -> NotReady:
+    remedy = "seal again, after: lorikeet datasets erase"
+    return NotReady(Code.LEDGER_REWRITTEN, f"{uri}: its shards are being deleted", remedy=remedy)
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -16,16 +16,19 @@ import pytest
 from sqlalchemy import text
 
 from operations.settings import ModelSettings
+from operations.verify_dataset import VerifyDataset
+from processors.curation.subjects import subject_of
 from schemas.erasures import Erasure, ErasureKind, ErasureState
 from schemas.errors import Code, NotReady, Unrecoverable
 from schemas.rollouts import RolloutState, Stage
 from schemas.rows import Disposition
 from stores.control import counters, erasures, jobs, outbox, registry, rollouts
+from stores.datasets.store import WITHDRAWING, shard_key
 from stores.ledger import log
 from stores.ledger.compaction import compact
 from stores.ledger.local import LocalPlace
 from stores.ledger.scan import Scan
-from tests.erasing import FEEDBACK, RECIPE, RUNS, Installed, run, runs
+from tests.erasing import FEEDBACK, POLICY, RECIPE, RUNS, Installed, run, runs
 from tests.installation import NOW, register
 from tests.support import call, edit, erasure, event, telemetry, thumb
 
@@ -298,6 +301,110 @@ def test_datasets_are_sealed_again_without_it(tmp_path: Path) -> None:
         for s in found.datasets.manifest(d["digest"]).shards
     }
     assert {key.split("/")[1].split(".")[0] for key in found.objects.keys("shards")} == named
+
+
+def test_a_seal_that_an_erasure_overtakes_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had named a shard of a dataset that is withdrawn before its own manifest is written."""
+    found = populated(tmp_path)
+    first = found.sealed()
+    write = found.datasets.write
+
+    def overtaken(*tables: Any) -> Any:
+        monkeypatch.undo()
+        found.take_back("user:user1")
+        return write(*tables)
+
+    monkeypatch.setattr(found.datasets, "write", overtaken)
+    sealed = found.sealed(RECIPE.model_copy(update={"balance": 0.4}))
+    assert not found.datasets.holds(first.digest)
+    assert VerifyDataset(found.datasets)(sealed.digest)["faults"] == []
+    assert found.bytes_on_disk("user1's") == []
+    assert found.take_back("user:user5").state is ErasureState.CERTIFIED
+
+
+@pytest.mark.parametrize("how", ["missing", "changed"])
+def test_a_damaged_shard_stops_no_erasure(tmp_path: Path, how: str) -> None:
+    """What holds nothing of the subject is mended; what does is sealed again without it."""
+    found = populated(tmp_path)
+    sealed = found.sealed()
+    key = shard_key(sealed.shards[0])
+
+    def damage() -> None:
+        data = found.objects.get(key)
+        found.objects.delete(key)
+        if how == "changed":
+            found.objects.put(key, data[:-9])
+
+    damage()
+    assert found.certificate(found.take_back("user:nobody"))["datasets"] == []
+    assert VerifyDataset(found.datasets)(sealed.digest)["faults"] == []
+    damage()
+    trained(found, "1.0.0", sealed.digest)
+    said = found.certificate(found.take_back("user:user1"))
+    assert [(one["digest"], one["rows"] > 0) for one in said["datasets"]] == [(sealed.digest, True)]
+    assert list(said["adapters"]) == ["m 1.0.0"]
+    assert VerifyDataset(found.datasets)(said["datasets"][0]["successor"])["faults"] == []
+    assert found.bytes_on_disk("user1's") == []
+
+
+def test_what_a_killed_withdrawal_said_stands_in_nobodys_way(tmp_path: Path) -> None:
+    found = populated(tmp_path)
+    sealed = found.sealed()
+    found.objects.put(WITHDRAWING, b"")
+    with pytest.raises(NotReady) as caught:
+        found.sealed(RECIPE.model_copy(update={"seed": 7}))
+    assert "datasets erase" in str(caught.value)
+    found.take_back("user:user1")
+    assert not found.objects.exists(WITHDRAWING)
+    assert not found.datasets.holds(sealed.digest)
+
+
+@pytest.mark.parametrize("cases", [0, 8])
+def test_what_it_would_touch_is_what_it_touches(tmp_path: Path, cases: int) -> None:
+    """Of a user with golden cases nothing was learned, but the dataset names its golden set."""
+    found = populated(tmp_path)
+    sealed = found.sealed(RECIPE.model_copy(update={"golden_size": cases}))
+    golden = found.datasets.golden(sealed.golden) if sealed.golden else []
+    user = f"user:user{int(golden[0].task.removeprefix('task-')) % 10 if golden else 1}"
+    trained(found, "1.0.0", sealed.digest)
+    before = found.rows()
+    named = subject_of(user, "default", POLICY)
+    would = found.erase().preview("default", named, NOW)
+    assert found.rows() == before
+    assert found.store.read(erasures.every) == []
+    assert found.store.read(erasures.runs) == []
+    assert found.erase().preview("default", {"user": "x"}, NOW) == (0, [], [])
+    said = found.certificate(found.take_back(user))
+    assert would.rows == said["rows"]["emptied"] > 0
+    assert would.datasets == [one["digest"] for one in said["datasets"]] == [sealed.digest]
+    assert would.adapters == list(said["adapters"]) == ([] if cases else ["m 1.0.0"])
+    assert found.erase().preview("default", named, NOW) == (0, [], [])
+
+
+def test_only_what_was_asked_for_or_done_is_named(tmp_path: Path) -> None:
+    found = populated(tmp_path)
+    first = found.take_back("user:user1")
+    erase = found.erase()
+    assert erase(lambda: NOW) == [], "it is looked at again, and nothing was found"
+    name = erase.ask("default", {"user": "x"}, NOW, reason="r", requested_by="user:dpo")
+    assert [one.id for one in erase(lambda: NOW, name)] == [name]
+    assert [one.id for one in erase(lambda: NOW, first.id)] == [first.id]
+
+
+def test_the_certificate_says_that_sealing_decides_anew(tmp_path: Path) -> None:
+    found = populated(tmp_path)
+    assert "anew (" not in _text(found, found.take_back("user:nobody"))
+    found.sealed()
+    assert "some that had been left out may have come in" in _text(
+        found, found.take_back("user:user1")
+    )
+
+
+def _text(found: Installed, done: Erasure) -> str:
+    assert done.certificate is not None
+    return found.certificates.read(done.certificate)[1]
 
 
 def test_a_dataset_that_holds_nothing_of_it_stays(tmp_path: Path) -> None:

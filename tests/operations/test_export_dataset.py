@@ -18,6 +18,7 @@ from processors.curation.formats.preference import preference
 from schemas.chat import Message
 from schemas.digests import digest_of, file_digest
 from schemas.errors import Code, Unrecoverable
+from stores.datasets.store import INDEX
 from tests.imports import real_traces as traces
 from tests.sealed import Installed, install
 
@@ -185,6 +186,29 @@ def test_real_conversations_load_turn_by_turn(
     calls = [c for r in found for turn in r["messages"] for c in turn.get("tool_calls", ())]
     assert len(calls) > 800
     assert all(isinstance(call["function"]["arguments"], dict) for call in calls)
+
+
+def test_nothing_to_say_leaves_no_folder(
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was there stays, empty."""
+    monkeypatch.setattr("operations.export_dataset.alpaca", lambda _: "tool_calls")
+    (tmp_path / "mine").mkdir()
+    for name in ("new", "mine"):
+        with pytest.raises(Unrecoverable) as caught:
+            ExportDataset(installed.store)(installed.second.digest, tmp_path / name, Format.ALPACA)
+        assert caught.value.code is Code.NOTHING_TO_EXPORT
+        assert "tool_calls" in str(caught.value)
+    assert [(path.name, list(path.iterdir())) for path in tmp_path.iterdir()] == [("mine", [])]
+
+
+def test_a_dataset_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
+    found = install(tmp_path)
+    found.store.objects.put(f"datasets/{found.first.digest}/{INDEX}", b"{}")
+    with pytest.raises(Unrecoverable) as caught:
+        ExportDataset(found.store)(found.first.digest, tmp_path / "new", Format.KTO)
+    assert caught.value.code is Code.DATASET_CORRUPT
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_something_in_it_and_nothing_to_say_are_refused(

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from operations.seal_dataset import next_version
+from operations.verify_dataset import VerifyDataset
 from schemas.datasets import Manifest, Recipe, ShardKind, Split
 from schemas.errors import Code, Unrecoverable
 from schemas.rows import Disposition, Row
@@ -205,6 +206,18 @@ def test_the_same_again_is_the_same_dataset(place: Installed) -> None:
     assert place.seal() == first
     assert place.written() == set(), "nothing is written again"
     assert len(place.database.read(registry.dataset_list)) == 1
+
+
+@pytest.mark.parametrize("part", ["index", "fates", "shard"])
+def test_sealing_again_mends_a_damaged_file(place: Installed, part: str) -> None:
+    place.append([run(n) for n in range(20)])
+    first = place.seal()
+    own = f"datasets/{first.digest}/{part}.parquet"
+    key = shard_key(first.shards[0]) if part == "shard" else own
+    place.objects.put(key, place.objects.get(key) + b"\n")
+    assert VerifyDataset(place.datasets)(first.digest)["faults"]
+    assert place.seal() == first
+    assert VerifyDataset(place.datasets)(first.digest)["faults"] == []
 
 
 def test_versions_say_what_has_changed(place: Installed) -> None:

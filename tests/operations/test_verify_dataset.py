@@ -148,6 +148,21 @@ def test_damaged_lost_and_foreign_files_are_faults_and_no_crash(tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize("part", ["index", "shard", "golden"])
+def test_what_could_not_be_read_is_not_called_free_of_leaks(tmp_path: Path, part: str) -> None:
+    found = install(tmp_path)
+    manifest = found.second
+    keys = {
+        "index": f"datasets/{manifest.digest}/index.parquet",
+        "shard": shard_key(shard_of(manifest)),
+        "golden": f"golden/{manifest.golden}/cases.jsonl",
+    }
+    found.store.objects.put(keys[part], b"{}")
+    said = VerifyDataset(found.store)(manifest.digest)
+    assert set(said["golden"].values()) == {None}
+    assert set(said["crossing"].values()) == ({0} if part == "golden" else {None})
+
+
 def test_a_leak_in_a_dataset_that_agrees_with_itself_is_found(
     fresh: DatasetStore, installed: Installed
 ) -> None:

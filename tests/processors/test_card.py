@@ -127,6 +127,27 @@ def test_what_events_say_cannot_become_markup() -> None:
         assert len(set(columns[begin - 1 : end])) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b]0;owned\x07rail", "\\x1b\\]0;owned\\x07rail"),
+        ("\x9b31mred\r", "\\x9b31mred\\r"),
+        ("\u202eliar", "\\u202eliar"),
+        ("![x](http://a.example/?q)", "!\\[x\\](http://a.example/?q)"),
+        ("`*a*`|\\", "\\`\\*a\\*\\`\\|\\\\"),
+    ],
+    ids=["title", "colour", "direction", "image", "markup"],
+)
+def test_what_events_say_moves_no_terminal_and_is_no_markdown(name: str, shown: str) -> None:
+    import pyarrow as pa
+
+    lines = [*LINES, *({**line, "source": name, "domain": name} for line in LINES)]
+    figured = statistics(pa.Table.from_pylist(lines), PAIRS, DEVIATION, figures(LINES[:120]))
+    text = card_markdown(manifest(statistics=figured))
+    assert shown in text
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+
+
 def test_the_same_manifest_gives_the_same_card() -> None:
     read = Manifest.model_validate_json(canonical_json(manifest().model_dump(mode="json")))
     assert card_page(read) == card_page(manifest())

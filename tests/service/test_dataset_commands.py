@@ -11,6 +11,7 @@ import pytest
 from schemas.datasets import ShardKind
 from schemas.errors import Code
 from schemas.rollouts import Stage
+from service.cli.datasets_compare import _print_findings
 from service.settings import load
 from stores.control import registry
 from stores.control.database import Database, sqlite_url
@@ -40,8 +41,11 @@ def test_list_show_and_card(installed: Installed, tmp_path: Path) -> None:
     page = tmp_path / "card.html"
     assert str(page) in command(installed, "card", digest, "--html", str(page))
     assert page.read_text().startswith("<!doctype html>")
-    nowhere = str(tmp_path / "no" / "card.html")
-    assert Code.UNWRITABLE.number in command(installed, "card", digest, "--html", nowhere, code=2)
+    for place in (tmp_path / "no" / "card.html", tmp_path, page / "card.html"):
+        line = command(installed, "card", digest, "--html", str(place), code=2)
+        assert Code.BAD_OPTION.number in line
+        assert str(place) in line
+        assert "free space" not in line
 
 
 def test_a_summary_is_short_and_names_what_was_trained_on_it(installed: Installed) -> None:
@@ -112,6 +116,38 @@ def test_verify_says_yes_and_then_what_is_wrong(installed: Installed) -> None:
         assert Code.DATASET_CORRUPT.number in command(installed, "verify", manifest.digest, code=2)
     finally:
         store.objects.put(key, whole)
+
+
+def test_a_damaged_dataset_is_mended_though_rows_came_since(tmp_path: Path) -> None:
+    found = install(tmp_path)
+    found.config.write_text(f"{found.config.read_text()}models: [{{name: m}}, {{name: n}}]\n")
+    first = found.first.digest
+    found.store.objects.put(f"datasets/{first}/index.parquet", b"{}")
+    line = command(found, "verify", first, code=2)
+    assert "not checked" in line
+    assert "seal MODEL --again DIGEST" in line
+    other = command(found, "seal", "n", "--again", first, code=2)
+    assert Code.BAD_OPTION.number in other
+    assert said_by(found, "seal", "m", "--again", first[:8])["digest"] == first
+    assert "The dataset is what its manifest says." in command(found, "verify", first)
+
+
+def test_verify_says_what_it_could_not_check(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_findings(
+        {
+            "shards": 1,
+            "examples": 0,
+            "pairs": 0,
+            "faults": ["index.parquet cannot be read"],
+            "crossing": {"row": None, "user": 2},
+            "golden": {"row": 0},
+        }
+    )
+    said = capsys.readouterr().out
+    (row,) = [line for line in said.splitlines() if "row" in line]
+    assert "not checked" in row
+    (user,) = [line for line in said.splitlines() if "user" in line]
+    assert "2" in user
 
 
 def test_verify_of_a_dataset_that_leaks_ends_with_2(installed: Installed) -> None:

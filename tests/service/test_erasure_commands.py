@@ -81,6 +81,34 @@ def test_what_events_asked_for_is_carried_out_without_a_subject(installed: Insta
     assert (done["state"], done["reason"]) == ("certified", "feedback.received")
 
 
+def test_what_it_touches_is_said_before(installed: Installed) -> None:
+    sealed = installed.sealed()
+    asked = ("erase", "--subject", "user:user1")
+    line = datasets(installed, *asked, code=2)
+    assert "touches 4 rows, 1 dataset and 0 adapters, and cannot be undone" in line
+    text = datasets(installed, *asked, "--dry-run")
+    assert text.startswith("It would touch 4 rows, 1 dataset and 0 adapters. Nothing was changed.")
+    assert sealed.digest in text
+    would = said(installed, *asked, "--dry-run")
+    assert would == {"rows": 4, "datasets": [sealed.digest], "adapters": []}
+    source = ("quarantine", "--source", "urn:test", "--dry-run")
+    assert said(installed, *source)["rows"] == 40
+    assert said(installed, "erasures") == []
+    assert sum(bool(row.user) for row in installed.rows()) == 40
+    (done,) = said(installed, *asked, "--yes")
+    assert {name: done[name] for name in would} == would
+
+
+def test_others_that_are_done_are_not_shown_again(installed: Installed) -> None:
+    datasets(installed, "erase", "--subject", "user:user1", "--yes")
+    (done,) = said(installed, "erase", "--subject", "user:user2", "--yes")
+    text = datasets(installed, "erase", "--subject", "user:user3", "--yes")
+    assert text.count("# Certificate of erasure") == 1
+    assert done["id"] not in text
+    assert "Nothing is left" in datasets(installed, "erase")
+    assert said(installed, "erase") == []
+
+
 def test_nothing_is_erased_unless_somebody_says_yes(installed: Installed) -> None:
     line = datasets(installed, "erase", "--subject", "user:user1", code=2)
     assert line.startswith(f"lorikeet: {Code.BAD_OPTION.number}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pyarrow as pa
 import pytest
 
 from schemas.datasets import Example, GoldenCase, Pair, Shard, ShardKind, Split
-from schemas.digests import digest_of, folder_digests, sha256_hex
-from schemas.errors import Code, Unrecoverable
+from schemas.digests import canonical_json, digest_of, folder_digests, sha256_hex
+from schemas.errors import Code, NotReady, Unrecoverable
 from stores.artifacts.objects import ObjectFolder
 from stores.datasets.columns import to_columns
 from stores.datasets.spill import Spill, content_digest
 from stores.datasets.store import FATES, INDEX, MANIFEST, DatasetStore, shard_key
-from tests.shards import drafts, example, index_of, manifest, pair, write
+from stores.datasets.withdraw import delete_orphans, manifests, withdraw
+from tests.shards import NO_FATES, drafts, example, index_of, manifest, pair, write
 from training.data import read_split
 
 OWN = (INDEX, FATES)
@@ -191,6 +193,89 @@ def test_a_known_shard_whose_file_is_gone_is_written_again(
     (Path(store.objects.root.removeprefix("file://")) / shard_key(shard)).unlink()
     assert one_shard(store, *EXAMPLES[:2], known=(shard,)) == shard
     assert written[shard_key(shard)] == 2
+
+
+def damage(store: DatasetStore, key: str, how: str) -> None:
+    if how == "missing":
+        store.objects.delete(key)
+    else:
+        store.objects.put(key, store.objects.get(key) + b"\n")
+
+
+@pytest.mark.parametrize("how", ["missing", "changed"])
+@pytest.mark.parametrize("place", range(6))
+def test_writing_again_mends_what_is_damaged(
+    store: DatasetStore, written: Counter[str], place: int, how: str
+) -> None:
+    sealed = write(store, "abc", EXAMPLES, PAIRS)
+    keys = [shard_key(shard) for shard in sealed.shards] + [f"datasets/abc/{name}" for name in OWN]
+    damage(store, keys[place], how)
+    written.clear()
+    assert write(store, "abc", EXAMPLES, PAIRS, sealed.shards) == sealed
+    assert written == {keys[place]: 1}
+    assert list(store.examples("abc")) == EXAMPLES
+    assert list(store.pairs("abc")) == by_split(PAIRS)
+    assert store.fates("abc").equals(NO_FATES)
+
+
+def test_files_that_another_library_wrote_are_mended_with_the_manifest(
+    store: DatasetStore,
+) -> None:
+    """Their bytes are not what they were: the manifest then names what is there."""
+    sealed = write(store, "abc", EXAMPLES, PAIRS)
+    for name in OWN:
+        damage(store, f"datasets/abc/{name}", "changed")
+    gone = sealed.shards[0].model_copy(update={"file": "0" * 64})
+    other = sealed.model_copy(
+        update={"shards": (gone, *sealed.shards[1:]), "files": dict.fromkeys(OWN, "0" * 64)}
+    )
+    store.objects.put(f"datasets/abc/{MANIFEST}", canonical_json(other.model_dump(mode="json")))
+    mended = write(store, "abc", EXAMPLES, PAIRS, other.shards)
+    assert mended == sealed == store.manifest("abc")
+    assert list(store.examples("abc")) == EXAMPLES
+
+
+def test_a_seal_whose_shards_are_deleted_meanwhile_begins_again(store: DatasetStore) -> None:
+    """Before its manifest is there, and between a withdrawal's look at the manifests and its end."""
+    old = write(store, "old", EXAMPLES)
+    withdraw(store, "old", [shard.file for shard in old.shards])
+    seal = partial(store.write, manifest("new", old.shards), index_of(EXAMPLES), NO_FATES)
+    with pytest.raises(NotReady) as caught:
+        seal()
+    assert caught.value.code is Code.LEDGER_REWRITTEN
+    assert not list(store.objects.keys("datasets"))
+    write(store, "old", EXAMPLES)
+    store.objects.delete(f"datasets/old/{MANIFEST}")
+    told = []
+
+    def wanted(_: str) -> bool:
+        with pytest.raises(NotReady) as caught:
+            seal()
+        told.append(caught.value.code)
+        return True
+
+    delete_orphans(store, wanted)
+    assert told == [Code.LEDGER_REWRITTEN] * len(old.shards)
+    assert not list(store.objects.keys("shards"))
+    write(store, "new", EXAMPLES)
+    assert list(store.examples("new")) == EXAMPLES
+
+
+def test_a_withdrawal_leaves_the_shards_that_another_manifest_names(store: DatasetStore) -> None:
+    old = write(store, "old", EXAMPLES)
+    new = write(store, "new", EXAMPLES[:4])
+    withdraw(store, "old", [shard.file for shard in old.shards])
+    assert list(store.objects.keys("shards")) == [shard_key(shard) for shard in new.shards]
+    assert list(store.examples("new")) == EXAMPLES[:4]
+
+
+def test_a_manifest_that_its_seal_takes_back_is_passed_over(store: DatasetStore) -> None:
+    for name in ("one", "two"):
+        write(store, name, EXAMPLES)
+    found = manifests(store)
+    other = {"one", "two"} - {next(found).digest}
+    store.objects.delete(f"datasets/{other.pop()}/{MANIFEST}")
+    assert list(found) == []
 
 
 def test_many_rows_in_any_order_come_back_in_theirs(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ _EIGHTHS = "·▁▂▃▄▅▆▇█"
 
 
 def card_markdown(manifest: Manifest) -> str:
-    """The card of a dataset."""
-    return "\n\n".join(_parts(manifest)) + "\n"
+    """The card of a dataset. What events say of themselves in it is text: to a terminal, and as Markdown."""
+    text = "\n\n".join(_parts(manifest)) + "\n"
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _parts(manifest: Manifest) -> Iterator[str]:
@@ -59,5 +60,8 @@ def _bars(_: Bars) -> str:
     return ""
 
 
+_MARKUP = str.maketrans({"\n": " ", "<": "&lt;"} | {sign: f"\\{sign}" for sign in "\\|`*[]"})
+
+
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return text.translate(_MARKUP)
