@@ -83,7 +83,10 @@ def _private_key(dice: Random) -> str:
 
 def _pypi(dice: Random) -> str:
     caveats = json.dumps([2, _uuid(dice)]) + json.dumps({"version": 1, "permissions": "user"})
-    raw = b"\x02\x01\x08pypi.org\x02$" + caveats.encode() + dice.randbytes(32)
+    head = base64.b64decode(
+        "AgEIcHlwaS5vcmcCJA=="
+    )  # a macaroon of version 2 with the registry's name
+    raw = head + caveats.encode() + dice.randbytes(32)
     return f"pypi-{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
 
 

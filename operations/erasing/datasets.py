@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from operations.erasing.golden import EraseGolden
-from operations.erasing.golden import _of as of_subject
+from operations.erasing.golden import EraseGolden, of_subject
 from operations.erasing.row_names import PLACE, row_names
 from processors.curation.erasures import ErasureIndex
 from schemas.datasets import Manifest, Recipe, Shard

@@ -44,7 +44,7 @@ class EraseGolden:
         tenant = found.tenant
         for known in self._listed(tenant):
             cases = self._store.golden(known["digest"])
-            kept = [case for case in cases if not _of(case, tenant, index, rows)]
+            kept = [case for case in cases if not of_subject(case, tenant, index, rows)]
             if len(kept) < len(cases):
                 digest, uri = self._store.write_golden(kept) if kept else (None, "")
                 gone = Replaced(known["model"], known["digest"], digest, len(cases) - len(kept))
@@ -68,7 +68,7 @@ class EraseGolden:
                 delete(self._store.objects, [f"golden/{one['digest']}/cases.jsonl"])
 
 
-def _of(case: GoldenCase, tenant: str, index: ErasureIndex, rows: AbstractSet[str]) -> bool:
+def of_subject(case: GoldenCase, tenant: str, index: ErasureIndex, rows: AbstractSet[str]) -> bool:
     """Whether it is made of a row or of an edit of the subject."""
     facts: dict[str, list[str | None]] = {
         "tenant": [tenant, tenant],

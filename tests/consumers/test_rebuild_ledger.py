@@ -167,7 +167,9 @@ def test_what_was_erased_does_not_come_back(tmp_path: Path, broker: str, prefix:
         count_ledger = CountLedger(store, DeltaLedgerReader(ledger), NoMeter())
         EmptyRows(LocalPlace(ledger), store, count_ledger, "me")(found, lambda: NOW)
         before = rows_of(ledger)
-        assert [row.reasons for row in before].count(("erased",)) == 3, "ann's run, and both edits that ann wrote"
+        assert [row.reasons for row in before].count(("erased",)) == 3, (
+            "ann's run, and both edits that ann wrote"
+        )
         assert found.id == name
         await rebuild(broker, prefix, ledger, erasures=KnownErasures(store))
         assert rows_of(ledger) == before
